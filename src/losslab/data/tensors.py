@@ -1,0 +1,146 @@
+"""The tensor store: images and masks of one split in one safetensors file.
+
+`images` uint8 `[N, 3, H, W]` RGB, `masks` uint8 `[N, C, H, W]` of 0 and 1 (planes may overlap), and one metadata key
+`losslab`: JSON with `dataset`, `classes`, `ids`, `source`. Written in a stream, so that a set larger than memory can
+be; read by memory-mapping, so that opening costs nothing. The bytes depend on nothing but the content.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from losslab.errors import InputError
+
+Array = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split: `images` `[N, 3, H, W]`, `masks` `[N, C, H, W]`, and what the metadata says."""
+
+    images: Array
+    masks: Array
+    dataset: str
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    source: str
+
+
+class Writer:
+    """Append images and masks one at a time; the file appears, whole, when the `with` block ends well."""
+
+    def __init__(self, path: Path, *, dataset: str, classes: tuple[str, ...], source: str) -> None:
+        self.path = path
+        self.about: dict[str, Any] = {"dataset": dataset, "classes": list(classes), "source": source}
+        self.ids: list[str] = []
+        self.shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._parts = [self.path.with_name(f".{self.path.name}.{part}") for part in ("images", "masks", "whole")]
+        self._images, self._masks = (part.open("w+b") for part in self._parts[:2])
+        return self
+
+    def append(self, image_id: str, image: Array, mask: Array) -> None:
+        """Add one image `[3, H, W]` and its mask `[C, H, W]` of 0 and 1, both uint8, all of one size."""
+        shapes = (image.shape, mask.shape)
+        if self.shapes is None:
+            self.shapes = shapes
+        if shapes != self.shapes or image.dtype != np.uint8 or mask.dtype != np.uint8:
+            raise ValueError(f"{image_id}: {shapes} {image.dtype} {mask.dtype}, not uint8 {self.shapes} as before")
+        self.ids.append(image_id)
+        self._images.write(np.ascontiguousarray(image).data)
+        self._masks.write(np.ascontiguousarray(mask).data)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._assemble()
+        finally:
+            for file in (self._images, self._masks):
+                file.close()
+            for part in self._parts:
+                part.unlink(missing_ok=True)
+
+    def _assemble(self) -> None:
+        if self.shapes is None:
+            raise InputError(f"{self.path}: no image was selected for this split; see the data set's params")
+        whole = self._parts[2]
+        with whole.open("wb") as file:
+            file.write(self._header())
+            for part in (self._images, self._masks):
+                part.seek(0)
+                shutil.copyfileobj(part, file, 1 << 20)
+        whole.replace(self.path)
+
+    def _header(self) -> bytes:
+        header: dict[str, Any] = {
+            "__metadata__": {"losslab": json.dumps(self.about | {"ids": self.ids}, sort_keys=True)}
+        }
+        start = 0
+        for name, shape in zip(("images", "masks"), self.shapes or (), strict=True):
+            full = [len(self.ids), *shape]
+            end = start + int(np.prod(full))
+            header[name] = {"dtype": "U8", "shape": full, "data_offsets": [start, end]}
+            start = end
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        return len(text).to_bytes(8, "little") + text
+
+
+def read(path: Path) -> Split:
+    """Open a split; images and masks are memory-mapped, private copies on write.
+
+    Raises:
+        InputError: the file is missing, cut short, or not a tensor store.
+    """
+    try:
+        with path.open("rb") as file:
+            header, start = _read_header(file)
+        about = json.loads(header["__metadata__"]["losslab"])
+        arrays = [_map(path, header[name], start) for name in ("images", "masks")]
+        split = Split(
+            *arrays,
+            dataset=about["dataset"],
+            classes=tuple(about["classes"]),
+            ids=tuple(about["ids"]),
+            source=about["source"],
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run `dvc repro`") from None
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
+    images, masks = split.images, split.masks
+    if not (
+        images.ndim == masks.ndim == 4
+        and images.shape[1] == 3
+        and images.shape[0] == masks.shape[0] == len(split.ids)
+        and images.shape[2:] == masks.shape[2:]
+        and masks.shape[1] == len(split.classes)
+    ):
+        raise InputError(f"{path}: damaged (shapes do not agree); remove it and run `dvc repro`")
+    return split
+
+
+def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or not 0 < length <= size - 8:
+        raise ValueError("the header is cut short")
+    return json.loads(file.read(length)), 8 + length
+
+
+def _map(path: Path, entry: dict[str, Any], start: int) -> Array:
+    (begin, end), shape = entry["data_offsets"], tuple(entry["shape"])
+    if entry["dtype"] != "U8" or min(shape) < 1 or end - begin != int(np.prod(shape)):
+        raise ValueError("a tensor is not what its header says")
+    return np.memmap(path, np.uint8, mode="c", offset=start + begin, shape=shape)

@@ -1,0 +1,27 @@
+"""The one exception that a user is meant to read, and how it reaches them."""
+
+import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+
+class InputError(Exception):
+    """Something the user gave is wrong: the message names it and says what to do, a line for each."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of an error message: the known word nearest to `word`, and all known words."""
+    known = list(known)
+    near = get_close_matches(str(word), known, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"{hint}known: {', '.join(known) or 'none'}"
+
+
+def exit_on_error(main: Callable[[], None]) -> None:
+    """Run `main`; what a user can mend becomes `error: …` on stderr and exit status 1, without a traceback."""
+    try:
+        main()
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,41 @@
+"""A weighted sum of losses, such as α·MSE + (1 − α)·Dice or MSE + 30·Dice."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from losslab.losses import Loss, LossSpec
+from losslab.schema import Section
+
+
+class Term(Section):
+    """One term: a loss and its weight."""
+
+    loss: LossSpec
+    weight: Annotated[float, Field(ge=0)] = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum(Loss):
+    """Weighted sum of losses.
+
+    L = Σ wᵢ·Lᵢ(logits, target).
+
+    Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0.
+
+    Convention: every term applies its own activation; predictions use the first term's. Weights are used as they are
+    given, not normalised. Terms differ in scale and in how it changes with the object's size, so a weight is not a
+    share of the gradient.
+    """
+
+    terms: Annotated[tuple[Term, ...], Field(min_length=1)]
+
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        first, *others = (term.weight * term.loss(logits, target) for term in self.terms)
+        return sum(others, start=first)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """The first term's probabilities, `[N, C, H, W]` float32."""
+        return self.terms[0].loss.probabilities(logits)

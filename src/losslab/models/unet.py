@@ -1,0 +1,72 @@
+"""U-Net (Ronneberger, Fischer and Brox, MICCAI 2015), with padded convolutions so that the output has the input's size."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+Norm = Literal["batch", "none"]
+
+
+class UNet(nn.Module):
+    """An encoder of `levels` scales, a decoder that mirrors it, and a skip connection at each scale.
+
+    Args:
+        in_channels: channels of the image.
+        classes: planes of the output.
+        width: channels at full resolution, doubled at each scale down. The paper: 64.
+        levels: number of scales; the smallest map has 1/2^(levels − 1) of the side. The paper: 5.
+        norm: `batch` normalisation after each convolution, or `none` as in the paper.
+
+    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`, for any H and W ≥ 2^(levels − 1).
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        classes: int,
+        width: Annotated[int, Field(ge=1)] = 16,
+        levels: Annotated[int, Field(ge=1)] = 4,
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(levels)]
+        self.encoder = nn.ModuleList(
+            double_conv(before, after, norm) for before, after in zip([in_channels, *widths], widths, strict=False)
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(deep, shallow, 2, stride=2)
+            for deep, shallow in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.decoder = nn.ModuleList(double_conv(2 * shallow, shallow, norm) for shallow in widths[-2::-1])
+        self.head = nn.Conv2d(width, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.encoder):
+            x = block(self.pool(x) if level else x)
+            skips.append(x)
+        skips.pop()
+        for up, block in zip(self.up, self.decoder, strict=True):
+            skip = skips.pop()
+            x = up(x)
+            # Odd sides lose a row or column in pooling; put it back so that the maps fit.
+            rows, columns = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
+            x = pad(x, (0, columns, 0, rows)) if rows or columns else x
+            x = block(torch.cat([skip, x], dim=1))
+        return self.head(x)
+
+
+def double_conv(before: int, after: int, norm: Norm) -> nn.Sequential:
+    """Two 3×3 convolutions with ReLU, each followed by batch normalisation if asked for."""
+    layers: list[nn.Module] = []
+    for inputs in (before, after):
+        layers.append(nn.Conv2d(inputs, after, 3, padding=1, bias=norm == "none"))
+        if norm == "batch":
+            layers.append(nn.BatchNorm2d(after))
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)

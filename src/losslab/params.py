@@ -1,0 +1,172 @@
+"""The schema of params.yaml: every setting of the pipeline, checked before any work.
+
+`load` checks everything that needs no torch (0.3 s); `check` also the options of every loss and of the network,
+which live beside their code.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
+
+from losslab import data
+from losslab.errors import InputError, did_you_mean
+from losslab.schema import Section, explain, invalid
+
+T = TypeVar("T")
+
+PARAMS = Path("params.yaml")
+
+
+def _no_duplicates(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    repeated = [value for value, count in Counter(values).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{repeated[0]!r} is listed twice")
+    return values
+
+
+def _number(value: Any) -> Any:
+    # YAML 1.1 reads 1e-3 as text, and Python counts true as 1.
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number")
+    return value
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$")]
+Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_no_duplicates)]
+Spec = dict[str, Any]
+Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
+Seed = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**32)]
+Positive = Annotated[float, BeforeValidator(_number), Field(gt=0)]
+NonNegative = Annotated[float, BeforeValidator(_number), Field(ge=0)]
+Fraction = Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)]
+
+
+class Grid(Section):
+    """What is compared: every loss on every data set, by their names below."""
+
+    datasets: Names
+    losses: Names
+
+
+class AdamW(Section):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
+
+    kind: Literal["adamw"]
+    lr: Positive
+    weight_decay: NonNegative = 0.01
+
+
+class SGD(Section):
+    """Stochastic gradient descent with momentum."""
+
+    kind: Literal["sgd"]
+    lr: Positive
+    momentum: NonNegative = 0.0
+    weight_decay: NonNegative = 0.0
+
+
+class Train(Section):
+    """How every network is trained; the same for every loss, so that only the loss differs."""
+
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_no_duplicates)]
+    epochs: Count
+    batch_size: Count
+    optimizer: Annotated[AdamW | SGD, Field(discriminator="kind")]
+    schedule: Literal["one_cycle", "constant"]
+    flips: bool
+    keep: Literal["best", "last"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    threads: Count
+    deterministic: bool
+
+
+class Evaluate(Section):
+    """How test images are scored."""
+
+    batch_size: Count
+
+
+class Compare(Section):
+    """How the scores become a verdict."""
+
+    baseline: Name
+    confidence: Fraction
+    resamples: Count
+    seed: Seed
+
+
+class Report(Section):
+    """What the figures show."""
+
+    images: Count
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    grid: Grid
+    datasets: dict[Name, Spec]
+    losses: dict[Name, Spec]
+    model: Spec
+    train: Train
+    evaluate: Evaluate
+    compare: Compare
+    report: Report
+
+    @model_validator(mode="after")
+    def _names_are_defined(self) -> "Params":
+        for kind in ("datasets", "losses"):
+            for name in getattr(self.grid, kind):
+                defined = getattr(self, kind)
+                if name not in defined:
+                    raise invalid(f"grid.{kind}", f"'{name}' is not defined under {kind}; {did_you_mean(name, defined)}", name)
+        if self.compare.baseline not in self.grid.losses:
+            hint = did_you_mean(self.compare.baseline, self.grid.losses)
+            raise invalid("compare.baseline", f"'{self.compare.baseline}' is not in grid.losses; {hint}", None)
+        return self
+
+    def dataset(self, name: str) -> "data.Dataset":
+        """The data set called `name`, ready to download and extract."""
+        return _explained(lambda: data.registry.build(self.datasets[name]), "datasets", name)
+
+
+def load(path: Path = PARAMS) -> Params:
+    """Read and check params.yaml: everything but the options of losses and networks.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or breaks the schema; a line for each thing wrong.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run this where dvc.yaml and params.yaml are") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    params = _explained(lambda: Params.model_validate(raw))
+    for name in params.datasets:
+        params.dataset(name)
+    return params
+
+
+def check(path: Path = PARAMS) -> Params:
+    """`load`, and the options of every loss and of the network. Imports torch, which takes seconds."""
+    from losslab import losses, models
+
+    params = load(path)
+    for name, spec in params.losses.items():
+        _explained(partial(losses.registry.check, spec), "losses", name)
+    _explained(partial(models.registry.check, params.model), "model")
+    return params
+
+
+def _explained(check: Callable[[], T], *path: str) -> T:
+    try:
+        return check()
+    except ValidationError as error:
+        raise InputError(explain(error, str(PARAMS), *path)) from None

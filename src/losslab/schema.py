@@ -1,0 +1,61 @@
+"""How a mapping from params.yaml is checked, and how what is wrong with it is said in one line."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from losslab.errors import did_you_mean
+
+
+class Section(BaseModel):
+    """A mapping whose keys are all known: an unknown one is an error that names the nearest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_key(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            for key in value:
+                if key not in cls.model_fields:
+                    raise invalid(str(key), f"unknown key; {did_you_mean(key, cls.model_fields)}", value[key])
+        return value
+
+
+def invalid(key: str, message: str, value: Any) -> ValidationError:
+    """A validation error at `key`, to be raised within a validator: pydantic puts the path so far before it."""
+    # pydantic fills the message as a str.format template, so braces in it are doubled.
+    template: Any = message.replace("{", "{{").replace("}", "}}")
+    error = InitErrorDetails(type=PydanticCustomError("losslab", template), loc=(key,), input=value)
+    return ValidationError.from_exception_data(key, [error])
+
+
+def explain(error: ValidationError, source: str, *prefix: str) -> str:
+    """One line for each thing wrong: `params.yaml: losses.mse_dice.alpha: 1.4 is not in [0, 1]`."""
+    lines = []
+    for detail in error.errors(include_url=False):
+        path = ".".join(str(part) for part in (*prefix, *detail["loc"]))
+        lines.append(f"{source}: {path}: {_message(detail)}")
+    return "\n".join(lines)
+
+
+_BOUNDS = {"greater_than_equal": ("ge", "≥"), "greater_than": ("gt", ">"), "less_than_equal": ("le", "≤"),
+           "less_than": ("lt", "<")}  # fmt: skip
+
+
+def _message(detail: Any) -> str:
+    value = detail["input"]
+    match detail["type"]:
+        case "losslab":
+            return str(detail["msg"])
+        case "missing":
+            return "missing; add it"
+        case "literal_error":
+            return f"{value!r} is not one of {detail['ctx']['expected']}"
+        case bound if bound in _BOUNDS:
+            name, sign = _BOUNDS[bound]
+            return f"{value!r} is not {sign} {detail['ctx'][name]}"
+        case _:
+            shown = "" if isinstance(value, dict) else f" (it is {value!r})"
+            return f"{detail['msg'].removeprefix('Value error, ')}{shown}"
