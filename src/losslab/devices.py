@@ -1,0 +1,45 @@
+"""Where and how numbers are computed: device, precision, threads, determinism."""
+
+import os
+
+import torch
+
+from losslab.errors import InputError
+from losslab.params import Train
+
+
+def prepare(train: Train) -> torch.device:
+    """Set threads and determinism for this process; return the device that `train.device` means here.
+
+    Raises:
+        InputError: the device that params.yaml asks for is not there.
+    """
+    torch.set_num_threads(train.threads)
+    # cuBLAS is deterministic only with a fixed workspace, and reads this when it starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(train.deterministic)
+    torch.backends.cudnn.benchmark = not train.deterministic
+    name = train.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[name]:
+        raise InputError(f"params.yaml: train.device: this machine has no {name}; use auto or cpu")
+    return torch.device(name)
+
+
+def compute_dtype(train: Train, device: torch.device) -> torch.dtype:
+    """What convolutions compute in: bfloat16 if asked for, or by `auto` where the processor has it."""
+    if train.precision == "auto":
+        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+        return torch.bfloat16 if native and device.type != "mps" else torch.float32
+    return torch.bfloat16 if train.precision == "bfloat16" else torch.float32
+
+
+def name_of(device: torch.device) -> str:
+    """The device as people call it, such as `NVIDIA H200` or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _cpu_has_bf16() -> bool:
+    return any(torch.cpu.get_capabilities().get(feature) for feature in ("avx512_bf16", "amx_bf16"))
