@@ -26,7 +26,7 @@ class IoU(Loss):
     """
 
     smooth: Annotated[float, Field(ge=0)] = 1.0
-    reduce: Reduce = "sample"
+    reduce: Reduce = "batch"
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         tp, fp, fn = soft_counts(self.probabilities(logits), target, self.reduce)
