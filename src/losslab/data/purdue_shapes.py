@@ -152,11 +152,13 @@ def read_file(path: Path) -> tuple[Array, Array]:
     try:
         with gzip.open(path) as file:
             records, _ = _Unpickler(file, encoding="latin1").load()
-        images = np.empty((len(records), 3, SIDE * SIDE), np.uint8)
+        images = np.empty((len(records), 3, SIDE, SIDE), np.uint8)
         masks = np.empty((len(records), len(CLASSES), SIDE, SIDE), np.uint8)
         for index in range(len(records)):
-            *images[index], plane, _ = records.pop(index)
-            masks[index] = plane
+            *channels, planes, _ = records.pop(index)
+            # reshape refuses what assignment would silently broadcast
+            images[index] = np.array(channels, np.uint8).reshape(3, SIDE, SIDE)
+            masks[index] = planes.reshape(masks.shape[1:]) > 0
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
     except InputError as error:
@@ -165,7 +167,7 @@ def read_file(path: Path) -> tuple[Array, Array]:
         raise
     except Exception as error:  # a damaged pickle can raise anything
         raise InputError(f"{path}: damaged, or not a PurdueShapes file ({type(error).__name__}: {error})") from None
-    return images.reshape(-1, 3, SIDE, SIDE), (masks > 0).view(np.uint8)
+    return images, masks
 
 
 class _Unpickler(pickle.Unpickler):
