@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import torch
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from losslab.errors import did_you_mean
@@ -25,8 +25,10 @@ def _checked(value: Any) -> Any:
     return tuple(map(float, value)) if isinstance(value, list | tuple) else float(value)
 
 
-PosWeight = Annotated[Weights, BeforeValidator(_checked)]
-"""none | balanced | a number | a list of C numbers: a foreground pixel against a background one."""
+PosWeight = Annotated[
+    Weights, BeforeValidator(_checked), Field(description="none, balanced, number > 0, list of C numbers > 0")
+]
+"""What a foreground pixel weighs against one of background."""
 
 
 def _listed(value: Any) -> Any:
@@ -37,8 +39,10 @@ def _listed(value: Any) -> Any:
     return checked
 
 
-ClassWeights = Annotated[Weights, BeforeValidator(_listed)]
-"""none | balanced | a list of 1 + C numbers, the background's first."""
+ClassWeights = Annotated[
+    Weights, BeforeValidator(_listed), Field(description="none, balanced, list of 1 + C numbers > 0")
+]
+"""What a pixel of each class weighs, the background's first."""
 
 
 def pos_weight(option: Weights, target: Tensor) -> Tensor | None:

@@ -57,7 +57,7 @@ class CrossEntropy(Loss):
         # A part at a time: indices take eight times the memory of masks.
         indices = torch.cat([class_indices(part).to(torch.uint8) for part in torch.split(masks, 256)])
         weights = balanced_class_weights(indices, 1 + masks.shape[1])
-        return replace(self, class_weights=tuple(weights.clamp_min(1e-6).tolist()))
+        return replace(self, class_weights=tuple(weights.tolist()))
 
 
 def with_background(logits: Tensor) -> Tensor:

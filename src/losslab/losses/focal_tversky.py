@@ -18,9 +18,10 @@ class FocalTversky(Tversky):
 
     Shapes: logits and target `[N, C, H, W]` → scalar in [0, 1].
 
-    Convention: as `tversky`; the power is taken for each overlap before the mean (segmentation_models_pytorch
-    takes it after). γ > 1 raises the slope near a perfect overlap, γ < 1 lowers it; the infinite slope at 0
-    is cut off. `alpha` weighs fp and `beta` fn; the paper's α and β are the other way round.
+    Convention: as `tversky`, empty masks too; the power is taken for each overlap before the mean
+    (segmentation_models_pytorch takes it after). γ > 1 raises the slope near a perfect overlap, γ < 1 lowers
+    it; the infinite slope at 0 is cut off. `alpha` weighs fp and `beta` fn; the paper's α and β are the other
+    way round.
 
     Helps: small structures with imprecise borders, where Dice stops improving early.
 

@@ -15,8 +15,8 @@ class LogCoshDice(Dice):
 
     Shapes: logits and target `[N, C, H, W]` → scalar in [0, 0.434].
 
-    Convention: as `dice`; ln cosh is taken for each overlap before the mean. Near 0 it is D²/2, so the
-    gradient vanishes at a perfect overlap.
+    Convention: as `dice`, empty masks too; ln cosh is taken for each overlap before the mean. Near 0 it is
+    D²/2, so the gradient vanishes at a perfect overlap.
 
     Helps: Dice that jumps about late in training; early on it is slower than `dice`.
 

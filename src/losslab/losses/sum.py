@@ -35,7 +35,7 @@ class Sum(Loss):
     segmentation", Nature Methods 2021, for cross-entropy + Dice.
     """
 
-    terms: Annotated[tuple[Term, ...], Field(min_length=1)]
+    terms: Annotated[tuple[Term, ...], Field(min_length=1, description="list of {loss, weight}")]
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
         first, *others = (term.weight * term.loss(logits, target) for term in self.terms)
