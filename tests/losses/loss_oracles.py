@@ -1,7 +1,7 @@
 """The same formulas in other people's code, and the options under which they are the same.
 
-Each entry gives a kind with its options and a function that builds the other implementation as `f(logits, target)`.
-Libraries are imported by that function: some take many seconds.
+Each entry gives a kind with its options and a function that builds the other implementation as
+`f(logits, target)`. Libraries are imported by that function: some take many seconds.
 """
 
 from collections.abc import Callable
@@ -62,9 +62,8 @@ def smp_soft_bce() -> Function:
 
 
 def background_and_indices(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    background = torch.zeros_like(logits[:, :1])
-    nothing = 1 - target.amax(1, keepdim=True)
-    return torch.cat([background, logits], 1), torch.cat([nothing, target], 1).argmax(1)
+    ranks = torch.arange(1, 1 + target.shape[1], dtype=torch.uint8, device=target.device).view(1, -1, 1, 1)
+    return functional.pad(logits, (0, 0, 0, 0, 1, 0)), (target * ranks).amax(1).long()
 
 
 def torch_cross_entropy(weight: list[float] | None = None, smoothing: float = 0.0) -> Function:

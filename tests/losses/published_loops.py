@@ -1,8 +1,10 @@
 """The losses of reports A and B written as plain loops, line by line as the reports state them.
 
-B images a batch, C channels, `o` the raw output and `m` the mask with its label values, both `[B, C, H, W]`. The loop
-over channels runs to the batch size, so that channels from B on are never scored.
+B images a batch, C channels, `o` the raw output and `m` the mask with its label values, both `[B, C, H, W]`.
+The loop over channels runs to the batch size, so that channels from B on are never scored.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -63,29 +65,29 @@ def report_a_coco(o: Tensor, m: Tensor, weight: float = 30.0) -> Tensor:
     return torch.stack(composite).sum() / images
 
 
-def scored_loop(values: Tensor) -> Tensor:
-    """`values` per pixel: averaged over pixels, summed over scored channels, / B; mean over the batch."""
-    images, channels = values.shape[:2]
-    total = values.new_zeros(())
+def scored_loop(pixels: Callable[[Tensor, Tensor], Tensor], o: Tensor, m: Tensor) -> Tensor:
+    """`pixels` of a plane, averaged over it, summed over scored channels, / B; mean over the batch."""
+    images, channels = o.shape[:2]
+    total = o.new_zeros(())
     for b in range(images):
-        image = values.new_zeros(())
+        image = o.new_zeros(())
         for c in range(images):
             if c < channels:
-                image = image + values[b, c].mean()
+                image = image + pixels(o[b, c], m[b, c]).mean()
         total = total + image / images
     return total / images
 
 
 def report_b_mse(o: Tensor, m: Tensor) -> Tensor:
-    return scored_loop((o - m) ** 2)
+    return scored_loop(lambda o, m: (o - m) ** 2, o, m)
 
 
 def report_b_mae(o: Tensor, m: Tensor) -> Tensor:
-    return scored_loop((o - m).abs())
+    return scored_loop(lambda o, m: (o - m).abs(), o, m)
 
 
 def report_b_dice(o: Tensor, m: Tensor) -> Tensor:
-    return scored_loop(1 - (2 * o * m + 1) / (o + m + 1))
+    return scored_loop(lambda o, m: 1 - (2 * o * m + 1) / (o + m + 1), o, m)
 
 
 def report_b_mse_dice(o: Tensor, m: Tensor, scale: float = 200.0) -> Tensor:

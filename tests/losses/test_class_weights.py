@@ -6,8 +6,10 @@ import pytest
 import torch
 from loss_cases import batch, kind_loss
 from pydantic import ValidationError
+from torch.nn.functional import cross_entropy
 
 from losslab.losses import registry
+from losslab.losses.cross_entropy import class_indices, gathered_cross_entropy, with_background
 from losslab.schema import explain
 
 
@@ -82,3 +84,18 @@ def test_a_class_never_seen_leaves_the_loss_finite() -> None:
         loss = kind_loss(kind, **{option: "balanced"})
         assert loss(logits, target).isfinite()
         assert loss.fitted(target)(logits, target).isfinite()
+
+
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 3.0, 0.5, 0.0]])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_the_cross_entropy_used_on_cuda_is_pytorchs(weight: list[float] | None, smoothing: float) -> None:
+    logits, target = batch()
+    arguments = (
+        with_background(logits),
+        class_indices(target),
+        None if weight is None else torch.tensor(weight),
+    )
+    torch.testing.assert_close(
+        gathered_cross_entropy(*arguments, label_smoothing=smoothing),
+        cross_entropy(*arguments, label_smoothing=smoothing),
+    )

@@ -1,4 +1,4 @@
-"""Every kind of loss with its options and what its docstring says: for `python -m losslab losses` and docs/losses.md."""
+"""Every kind of loss: options and docstring, for `python -m losslab losses` and docs/losses.md."""
 
 import inspect
 from collections.abc import Iterator

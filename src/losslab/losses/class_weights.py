@@ -67,7 +67,7 @@ def listed(option: Weights, target: Tensor, count: int) -> Tensor:
 
 
 def balanced_pos_weight(planes: Tensor) -> Tensor:
-    """`[C]`: background pixels per foreground pixel, so that both weigh the same; 1 for a class never seen."""
+    """`[C]`: background pixels per foreground pixel, so that both weigh the same; 1 for none seen."""
     foreground = planes.sum((0, 2, 3), dtype=torch.float64)
     background = planes.numel() / planes.shape[1] - foreground
     return torch.where(foreground > 0, background / foreground.clamp_min(1), 1.0)

@@ -44,7 +44,9 @@ class CrossEntropy(Loss):
             weight = balanced_class_weights(indices, classes).to(logits.dtype)
         elif self.class_weights != "none":
             weight = listed(self.class_weights, target, classes)
-        return cross_entropy(with_background(logits), indices, weight, label_smoothing=self.label_smoothing)
+        # PyTorch's own is the faster one, but has no deterministic form for planes on CUDA.
+        function = gathered_cross_entropy if logits.is_cuda else cross_entropy
+        return function(with_background(logits), indices, weight, label_smoothing=self.label_smoothing)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax over background and classes, without the background's plane: `[N, C, H, W]` float32."""
@@ -60,12 +62,24 @@ class CrossEntropy(Loss):
         return replace(self, class_weights=tuple(weights.tolist()))
 
 
+def gathered_cross_entropy(
+    logits: Tensor, indices: Tensor, weight: Tensor | None = None, *, label_smoothing: float = 0.0
+) -> Tensor:
+    """As `torch.nn.functional.cross_entropy` of `[N, K, H, W]` and `[N, H, W]`, deterministic on any device."""
+    log_p = logits.log_softmax(1)
+    weight = logits.new_ones(logits.shape[1]) if weight is None else weight
+    weights = weight[indices]  # [N, H, W]
+    entropy = -(weights * log_p.gather(1, indices.unsqueeze(1)).squeeze(1)).sum()
+    spread = -(weight.view(-1, 1, 1) * log_p).sum() / logits.shape[1] if label_smoothing else 0.0
+    return ((1 - label_smoothing) * entropy + label_smoothing * spread) / weights.sum()
+
+
 def with_background(logits: Tensor) -> Tensor:
     """`[N, C, H, W]` → float `[N, 1 + C, H, W]` with a zero logit for background in front."""
     return pad(at_least_float32(logits), (0, 0, 0, 0, 1, 0))
 
 
 def class_indices(target: Tensor) -> Tensor:
-    """Planes `[N, C, H, W]` → int64 `[N, H, W]`: 0 for background, else 1 + the last plane that holds the pixel."""
+    """Planes `[N, C, H, W]` → int64 `[N, H, W]`: 0 for background, else 1 + the pixel's last plane."""
     ranks = torch.arange(1, target.shape[1] + 1, device=target.device, dtype=target.dtype).view(1, -1, 1, 1)
     return (target * ranks).amax(dim=1).long()

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from losslab.losses import Loss
-from losslab.losses.power import power
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,10 @@ class Focal(Loss):
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
         entropy = binary_cross_entropy_with_logits(logits, target, reduction="none")  # −ln p_t
-        values = power(-(-entropy).expm1(), self.gamma) * entropy
+        wrong = -(-entropy).expm1()  # 1 − p_t
+        if self.gamma < 1:
+            wrong = wrong.clamp_min(1e-12)  # the slope at 0 is infinite
+        values = wrong**self.gamma * entropy
         if self.alpha is None:
             return values.mean()
         return (values * (target * (2 * self.alpha - 1) + (1 - self.alpha))).mean()

@@ -48,25 +48,24 @@ class Lovasz(Loss):
         return (values * present).sum() / present.sum()
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """The sigmoid for hinge; the softmax over background and classes, without the background, for softmax."""
-        return (
-            super().probabilities(logits)
-            if self.form == "hinge"
-            else with_background(logits).softmax(1)[:, 1:]
-        )
+        """For hinge the sigmoid, for softmax that over background and classes, without the background."""
+        if self.form == "hinge":
+            return super().probabilities(logits)
+        return with_background(logits).softmax(1)[:, 1:]
 
     def _rows(self, planes: Tensor) -> Tensor:
         """`[N, C, H, W]` → a row for each Jaccard index: `[N·C, H·W]` or `[C, N·H·W]`."""
-        return (
-            planes.flatten(0, 1).flatten(1) if self.reduce == "sample" else planes.transpose(0, 1).flatten(1)
-        )
+        if self.reduce == "sample":
+            return planes.flatten(0, 1).flatten(1)
+        return planes.transpose(0, 1).flatten(1)
 
 
 def lovasz(errors: Tensor, truth: Tensor) -> Tensor:
     """Lovász extension of 1 − IoU of each row: errors ≥ 0 and truth of 0 and 1, both `[R, P]` → `[R]`."""
     errors, order = errors.sort(dim=-1, descending=True)
-    hits = truth.gather(-1, order).cumsum(-1)  # foreground among the first i
+    # Foreground among the first i. Counted in integers: a float cumsum on CUDA is not deterministic.
+    hits = truth.int().gather(-1, order).cumsum(-1, dtype=torch.int32)
     size = hits[:, -1:]
     ranks = torch.arange(1, errors.shape[-1] + 1, device=errors.device, dtype=errors.dtype)
     jaccard = 1 - (size - hits) / (size + ranks - hits)
-    return (errors * jaccard.diff(dim=-1, prepend=torch.zeros_like(size))).sum(-1)
+    return (errors * jaccard.diff(dim=-1, prepend=torch.zeros_like(errors[:, :1]))).sum(-1)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from losslab.losses import Loss
 
@@ -25,4 +26,4 @@ class MSE(Loss):
     """
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        return (self.probabilities(logits) - target).square().mean()
+        return mse_loss(self.probabilities(logits), target)

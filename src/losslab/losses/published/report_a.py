@@ -6,6 +6,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from losslab.losses.published.raw import Labels, RawOutput, scored_channels
 
@@ -30,7 +31,7 @@ class MSE(RawOutput):
     """
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return (outputs - masks).square().mean()
+        return mse_loss(outputs, masks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +80,13 @@ class MSEDice(RawOutput):
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        scored = scored_channels(outputs)
-        dice, known = dice_values(outputs[:, :scored], masks[:, :scored], (2, 3))  # [B, scored]
+        sums = Sums(outputs, masks)
+        dice, known = sums.dice(scored_channels(outputs))  # [B, scored]
         # The last image up to b that set dice[c], or −1: its value is still there.
         rows = torch.arange(len(dice), device=dice.device).unsqueeze(1)
         last = torch.where(known, rows, -1).cummax(0).values
         dice_sums = torch.where(last >= 0, dice.gather(0, last.clamp_min(0)), 0.0).sum(1)
-        return composite(outputs, masks, dice_sums, self.alpha, 1 - self.alpha)
+        return sums.composite(self.alpha, 1 - self.alpha, dice_sums)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,24 +114,35 @@ class CocoMSEDice(RawOutput):
     weight: Annotated[float, Field(ge=0)] = 30.0
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        dice, known = dice_values(outputs, masks, (1, 2, 3))  # [B]
-        return composite(outputs, masks, torch.where(known, dice, 0.0).cumsum(0), 1.0, self.weight)
+        sums = Sums(outputs.flatten(1, 2).unsqueeze(1), masks.flatten(1, 2).unsqueeze(1))
+        dice, known = sums.dice(1)  # [B, 1]
+        return sums.composite(1.0, self.weight, so_far(torch.where(known, dice, 0.0)[:, 0]))
 
 
-def dice_values(outputs: Tensor, masks: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """The report's Dice with sums over `dims`, and where Σo + Σm > 0, without which it does not count."""
-    total = outputs.sum(dims) + masks.sum(dims)
-    known = total > 0
-    # A total that does not count may be −ε, whose quotient would put NaN into the gradient.
-    total = torch.where(known, total, 1.0)
-    return 1 - (2 * (outputs * masks).sum(dims) + EPSILON) / (total + EPSILON), known
+class Sums:
+    """The sums over pixels of a batch `[B, C, H, W]` that both losses are made of."""
+
+    def __init__(self, outputs: Tensor, masks: Tensor) -> None:
+        self.outputs, self.masks = outputs.sum((2, 3)), masks.sum((2, 3))  # [B, C]
+        self.products = (outputs * masks).sum((2, 3))
+        self.mse = mse_loss(outputs, masks, reduction="none").mean((1, 2, 3))  # [B]
+
+    def dice(self, channels: int) -> tuple[Tensor, Tensor]:
+        """The report's Dice of the first channels, and where Σo + Σm > 0, without which it does not count."""
+        total = (self.outputs + self.masks)[:, :channels]
+        known = total > 0
+        # A total that does not count may be −ε, whose quotient would put NaN into the gradient.
+        total = torch.where(known, total, 1.0)
+        return 1 - (2 * self.products[:, :channels] + EPSILON) / (total + EPSILON), known
+
+    def composite(self, mse_weight: float, dice_weight: float, dice_sums: Tensor) -> Tensor:
+        """Σcomposite / B from Σdice as it is after each image, `[B]`."""
+        counts = (self.masks.sum(1) > 0) & (self.outputs.sum(1) > 0)
+        mse_sums = so_far(torch.where(counts, self.mse, 0.0))
+        both = mse_weight * mse_sums + dice_weight * dice_sums
+        return torch.where((mse_sums > 0) & (dice_sums > 0), both, 0.0).mean()
 
 
-def composite(
-    outputs: Tensor, masks: Tensor, dice_sums: Tensor, mse_weight: float, dice_weight: float
-) -> Tensor:
-    """Σcomposite / B from Σdice as it is after each image, `[B]`."""
-    counts = (masks.sum((1, 2, 3)) > 0) & (outputs.sum((1, 2, 3)) > 0)
-    mse_sums = torch.where(counts, (outputs - masks).square().mean((1, 2, 3)), 0.0).cumsum(0)
-    both = mse_weight * mse_sums + dice_weight * dice_sums
-    return torch.where((mse_sums > 0) & (dice_sums > 0), both, 0.0).mean()
+def so_far(values: Tensor) -> Tensor:
+    """`[B]` → the sum of the first 1 … B. By a triangle: a float cumsum on CUDA is not deterministic."""
+    return values.expand(len(values), -1).tril().sum(1)

@@ -1,10 +1,13 @@
 """Report B: shapes and COCO at 64 pixels with MSE, MAE, Dice and both."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
+import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import l1_loss, mse_loss
 
 from losslab.losses.published.raw import RawOutput, scored_channels
 
@@ -28,7 +31,7 @@ class MSE(RawOutput):
     """
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return mean_scored((outputs - masks).square(), outputs)
+        return per_batch(mse_loss, outputs, masks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class MAE(RawOutput):
     """
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return mean_scored((outputs - masks).abs(), outputs)
+        return per_batch(l1_loss, outputs, masks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ class Dice(RawOutput):
     """
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return mean_scored(1 - (2 * outputs * masks + 1) / (outputs + masks + 1), outputs)
+        return per_batch(pixel_dice, outputs, masks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +119,34 @@ class MAEDice(RawOutput):
         return MAE().of_masks(outputs, masks) + self.scale * Dice().of_masks(outputs, masks)
 
 
-def mean_scored(values: Tensor, outputs: Tensor) -> Tensor:
-    """Values `[B, C, H, W]`: mean over pixels, sum over scored channels / B, mean over the batch."""
+def per_batch(mean: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, masks: Tensor) -> Tensor:
+    """A mean over pixels, summed over the scored channels / B, and its mean over the batch."""
     scored = scored_channels(outputs)
-    return values[:, :scored].mean() * (scored / len(outputs))
+    return mean(outputs[:, :scored], masks[:, :scored]) * (scored / len(outputs))
+
+
+class PixelDice(torch.autograd.Function):
+    """Mean of 1 − q with q = (2om + 1)/(o + m + 1), and its slope (q − 2m)/(o + m + 1) at the price of two passes."""
+
+    @staticmethod
+    def forward(outputs: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        total = (outputs + masks).add_(1)
+        quotient = (outputs * masks).mul_(2).add_(1).div_(total)
+        value = 1 - quotient.mean()
+        return value, quotient.sub_(masks, alpha=2).div_(total)
+
+    @staticmethod
+    def setup_context(context: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        context.mark_non_differentiable(output[1])
+        context.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (slope,) = context.saved_tensors
+        return slope * (gradient / slope.numel()), None
+
+
+def pixel_dice(outputs: Tensor, masks: Tensor) -> Tensor:
+    """Mean over pixels of 1 − (2om + 1)/(o + m + 1)."""
+    value: Tensor = PixelDice.apply(outputs, masks)[0]  # type: ignore[no-untyped-call]
+    return value
