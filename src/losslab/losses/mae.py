@@ -15,11 +15,15 @@ class MAE(Loss):
 
     Shapes: logits and target `[N, C, H, W]` → scalar in [0, 1].
 
-    Convention: sigmoid inside; mean over everything; an empty mask is a target like any other. The gradient in p has
-    the same size everywhere, so where foreground is rare the many background pixels win: expect empty predictions.
+    Convention: sigmoid inside; mean over everything; an empty mask is a target like any other. The gradient
+    in p has the same size everywhere, so where foreground is rare the many background pixels win: expect
+    empty predictions.
 
-    Reference: Ghosh, Kumar and Sastry, "Robust loss functions under label noise for deep neural networks", AAAI 2017.
+    Helps: labels with many wrong pixels, in balanced masks.
+
+    Reference: Ghosh, Kumar and Sastry, "Robust loss functions under label noise for deep neural networks",
+    AAAI 2017.
     """
 
-    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+    def value(self, logits: Tensor, target: Tensor) -> Tensor:
         return (self.probabilities(logits) - target).abs().mean()

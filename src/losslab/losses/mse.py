@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from losslab.losses import Loss
 
@@ -15,11 +16,14 @@ class MSE(Loss):
 
     Shapes: logits and target `[N, C, H, W]` → scalar in [0, 1].
 
-    Convention: sigmoid inside; mean over everything, so every pixel weighs the same whatever its image or class;
-    an empty mask is a target like any other.
+    Convention: sigmoid inside; mean over everything, so every pixel weighs the same whatever its image or
+    class; an empty mask is a target like any other.
+
+    Helps: balanced foreground, or probabilities that are to be calibrated. Where foreground is rare,
+    background dominates: expect empty predictions at threshold 0.5.
 
     Reference: Brier, "Verification of forecasts expressed in terms of probability", 1950.
     """
 
-    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
-        return (self.probabilities(logits) - target).square().mean()
+    def value(self, logits: Tensor, target: Tensor) -> Tensor:
+        return mse_loss(self.probabilities(logits), target)

@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor
 
 Reduce = Literal["sample", "batch"]
-"""`sample`: one overlap per image and class, then the mean. `batch`: pixels of all images pooled per class."""
+"""`sample`: one overlap per image and class, then the mean. `batch`: pixels of all images pooled."""
 
 
 def soft_counts(probabilities: Tensor, target: Tensor, reduce: Reduce) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,152 @@
+"""Forward + backward of every loss beside other implementations of the same formula, in the same run.
+
+    python benchmarks/losses.py [--images 32] [--size 64] [--repeats 15] [--device cpu] [--kinds dice bce]
+
+For each entry of `tests/losses/loss_oracles.py` (the same options, held equal by a test) and each published loss
+(beside its plain loop of `tests/losses/published_loops.py`): the two take turns, the least time of each counts,
+`ratio` is ours / theirs. A kind passes if it takes at most 1.1 times its fastest other implementation; a
+published one if its plain loop takes at least 20 times as long. Losses of distances get their maps, as in training.
+Prints JSON.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "tests/losses")]
+
+import published_loops  # noqa: E402
+from loss_cases import batch, kind_loss  # noqa: E402
+from loss_oracles import ORACLES  # noqa: E402
+
+from losslab.losses import KINDS  # noqa: E402
+from losslab.losses.published.raw import label_values  # noqa: E402
+
+Function = Callable[[Tensor, Tensor], Tensor]
+
+
+def seconds(function: Function, logits: Tensor, target: Tensor) -> float:
+    """One forward and backward."""
+    logits.grad = None
+    synchronise(logits.device)
+    start = time.perf_counter()
+    function(logits, target).backward()
+    synchronise(logits.device)
+    return time.perf_counter() - start
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def race(functions: list[Function], logits: Tensor, target: Tensor, repeats: int) -> list[float]:
+    """The least time of each function in ms. They take turns, each twice in a row for a warm cache."""
+    logits = logits.detach().requires_grad_()
+    least = [float("inf")] * len(functions)
+    for _ in range(repeats):
+        for i, function in enumerate(functions):
+            least[i] = min(least[i], *(seconds(function, logits, target) for _ in range(2)))
+    return [1000 * time for time in least]
+
+
+def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each pair of implementations, or for a kind that has no other."""
+
+    def data(classes: int) -> tuple[Tensor, Tensor]:
+        return tuple(x.to(arguments.device) for x in batch(arguments.images, classes, arguments.size))
+
+    rows: list[dict[str, Any]] = []
+    for oracle in ORACLES:
+        if oracle.kind not in arguments.kinds:
+            continue
+        logits, target = data(1 if oracle.classes == 1 else 5)
+        options = oracle.options
+        if "class_weights" in options:  # one weight more than in the test, which has four classes
+            continue
+        loss = kind_loss(oracle.kind, **options)
+        maps = loss.target_maps(target)
+        ours, theirs = race(
+            [lambda z, t: loss(z, t, maps), oracle.make()],  # noqa: B023
+            oracle.logits(logits),
+            target,
+            arguments.repeats,
+        )
+        rows.append(row(oracle.kind, options, oracle.library, logits, ours, theirs))
+    for kind in arguments.kinds:
+        if any(found["kind"] == kind for found in rows) and not kind.startswith("report_"):
+            continue
+        loss, loop = kind_loss(kind), getattr(published_loops, kind, None)
+        logits, target = data(
+            1 if kind == "report_a_coco" else 5
+        )  # the report's COCO network has one channel
+        maps = loss.target_maps(target)
+        functions: list[Function] = [lambda z, t: loss(z, t, maps)]  # noqa: B023
+        if loop:
+            masks = target * label_values(loss.labels, logits)
+            functions.append(lambda z, _: loop(z, masks))  # noqa: B023
+        ours, *theirs = race(functions, logits.abs() / 4, target, arguments.repeats)
+        rows.append(
+            row(kind, {}, "plain loop" if loop else None, logits, ours, theirs[0] if theirs else None)
+        )
+    return rows
+
+
+def row(
+    kind: str, options: dict[str, Any], other: str | None, logits: Tensor, ours: float, theirs: float | None
+) -> dict[str, Any]:
+    found = {
+        "kind": kind,
+        "options": options,
+        "shape": list(logits.shape),
+        "other": other,
+        "ms": round(ours, 3),
+    }
+    if theirs is not None:
+        found |= {"other_ms": round(theirs, 3), "ratio": round(ours / theirs, 3)}
+    return found
+
+
+def verdicts(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Which kinds miss their bound: slower than 1.1 × the fastest library, or less than 20 × faster than the loop."""
+    slow, slow_loops = {}, {}
+    for found in rows:
+        options = json.dumps(found["options"])
+        if found["other"] == "plain loop":
+            if found["ratio"] > 1 / 20:
+                slow_loops[found["kind"]] = round(1 / found["ratio"], 1)
+        elif found["other"] and found["ratio"] > 1.1:
+            slow[f"{found['kind']} {options} {found['other']}"] = found["ratio"]
+    return {"slower_than_1.1x": slow, "less_than_20x_faster_than_the_loop": slow_loops}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=32)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=sorted(KINDS))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    warnings.simplefilter("ignore")
+    rows = measure(arguments)
+    device = torch.cuda.get_device_name() if arguments.device == "cuda" else platform.processor() or "cpu"
+    machine = {"device": device, "threads": arguments.threads, "torch": torch.__version__}
+    print(json.dumps({"machine": machine, **verdicts(rows), "rows": rows}, indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

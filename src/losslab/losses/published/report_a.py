@@ -1,0 +1,148 @@
+"""Report A: mUNet on shapes and COCO with MSE, Dice and both."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from losslab.losses.published.raw import Labels, RawOutput, scored_channels
+
+EPSILON = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class MSE(RawOutput):
+    """Report A's MSE on shapes: squared error of raw outputs against label values.
+
+    L = mean over images, planes and pixels of (o − m)², o the raw output, m the mask with its label values.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, unbounded.
+
+    Convention: no activation; `labels` says what foreground is in m (class_values: 50·(k + 1) in plane k,
+    binary: 1, 255); mean over everything; an empty mask is a target like any other. A class counts by its
+    label's square: the star (250) 25 times the rectangle (50). Predictions are o / label, within [0, 1].
+
+    Helps: replaying the report.
+
+    Reference: report A, shapes, MSE.
+    """
+
+    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return mse_loss(outputs, masks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dice(RawOutput):
+    """Report A's Dice on shapes: one coefficient over the whole batch, of raw outputs and label values.
+
+    L = 1 − (2·Σom + ε)/(Σo + Σm + ε), sums over images, planes and pixels, ε = 1e-3.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar, unbounded in both directions.
+
+    Convention: no activation; `labels` as in `report_a_mse`. Since o and m are not in [0, 1] it is no Dice
+    coefficient: the larger o where m > 0, the lower; it has no least value, is −(label − 1) at a perfect
+    single-label output, and has a pole where Σo + Σm + ε = 0. An empty mask gives 1 − ε/(Σo + ε).
+
+    Helps: replaying the report.
+
+    Reference: report A, shapes, Dice.
+    """
+
+    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return 1 - (2 * (outputs * masks).sum() + EPSILON) / (outputs.sum() + masks.sum() + EPSILON)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MSEDice(RawOutput):
+    """Report A's MSE + Dice on shapes, with its vectors that are zeroed once per batch.
+
+    For image b = 0 … B − 1, with ε = 1e-3: dice[c] = 1 − (2·Σom + ε)/(Σo + Σm + ε) for each channel c <
+    min(B, C) where Σo + Σm > 0, else what an earlier image left; mse[b] = mean of (o_b − m_b)² over all
+    channels if Σm_b > 0 and Σo_b > 0; composite[b] = α·Σmse + (1 − α)·Σdice with the vectors as they are by
+    then, if both sums are positive. L = Σcomposite / B, α = `alpha`.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, unbounded.
+
+    Convention: no activation; `labels` as in `report_a_mse`. Image 0's MSE is counted B times, image 1's B −
+    1 times and so on; channels from B on are not in the Dice; an image with an empty mask or a negative sum
+    has no MSE, and a batch where one sum is never positive costs 0 without a gradient. As in `report_a_dice`
+    the Dice terms reach far below 0, so that a good output switches the loss off. The order of the images
+    matters.
+
+    Helps: replaying the report.
+
+    Reference: report A, shapes, MSE + Dice.
+    """
+
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        sums = Sums(outputs, masks)
+        dice, known = sums.dice(scored_channels(outputs))  # [B, scored]
+        # The last image up to b that set dice[c], or −1: its value is still there.
+        rows = torch.arange(len(dice), device=dice.device).unsqueeze(1)
+        last = torch.where(known, rows, -1).cummax(0).values
+        dice_sums = torch.where(last >= 0, dice.gather(0, last.clamp_min(0)), 0.0).sum(1)
+        return sums.composite(self.alpha, 1 - self.alpha, dice_sums)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoMSEDice(RawOutput):
+    """Report A's MSE + 30·Dice on COCO: the same accumulation, a Dice per image.
+
+    For image b = 0 … B − 1, with ε = 1e-3: dice[b] = 1 − (2·Σom + ε)/(Σo + Σm + ε) if Σo + Σm > 0; mse[b] =
+    mean of (o_b − m_b)² if Σm_b > 0 and Σo_b > 0; composite[b] = Σmse + `weight`·Σdice with the vectors as
+    they are by then, if both sums are positive. L = Σcomposite / B.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, unbounded.
+
+    Convention: no activation; one channel in the report (with more, an image's sums run over all of them).
+    `labels` is binary unless said otherwise: the report does not name the masks' values, and its losses, 137
+    falling to 32, are below what MSE alone gives on masks of 0 and 255. Image 0 is counted B times, image 1 B
+    − 1 times and so on: the order of the images matters. An image with an empty mask or a negative sum has no
+    MSE.
+
+    Helps: replaying the report.
+
+    Reference: report A, COCO, MSE + 30·Dice.
+    """
+
+    labels: Labels = "binary"
+    weight: Annotated[float, Field(ge=0)] = 30.0
+
+    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        sums = Sums(outputs.flatten(1, 2).unsqueeze(1), masks.flatten(1, 2).unsqueeze(1))
+        dice, known = sums.dice(1)  # [B, 1]
+        return sums.composite(1.0, self.weight, so_far(torch.where(known, dice, 0.0)[:, 0]))
+
+
+class Sums:
+    """The sums over pixels of a batch `[B, C, H, W]` that both losses are made of."""
+
+    def __init__(self, outputs: Tensor, masks: Tensor) -> None:
+        self.outputs, self.masks = outputs.sum((2, 3)), masks.sum((2, 3))  # [B, C]
+        self.products = (outputs * masks).sum((2, 3))
+        self.mse = mse_loss(outputs, masks, reduction="none").mean((1, 2, 3))  # [B]
+
+    def dice(self, channels: int) -> tuple[Tensor, Tensor]:
+        """The report's Dice of the first channels, and where Σo + Σm > 0, without which it does not count."""
+        total = (self.outputs + self.masks)[:, :channels]
+        known = total > 0
+        # A total that does not count may be −ε, whose quotient would put NaN into the gradient.
+        total = torch.where(known, total, 1.0)
+        return 1 - (2 * self.products[:, :channels] + EPSILON) / (total + EPSILON), known
+
+    def composite(self, mse_weight: float, dice_weight: float, dice_sums: Tensor) -> Tensor:
+        """Σcomposite / B from Σdice as it is after each image, `[B]`."""
+        counts = (self.masks.sum(1) > 0) & (self.outputs.sum(1) > 0)
+        mse_sums = so_far(torch.where(counts, self.mse, 0.0))
+        both = mse_weight * mse_sums + dice_weight * dice_sums
+        return torch.where((mse_sums > 0) & (dice_sums > 0), both, 0.0).mean()
+
+
+def so_far(values: Tensor) -> Tensor:
+    """`[B]` → the sum of the first 1 … B. By a triangle: a float cumsum on CUDA is not deterministic."""
+    return values.expand(len(values), -1).tril().sum(1)

@@ -1,0 +1,152 @@
+"""Report B: shapes and COCO at 64 pixels with MSE, MAE, Dice and both."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import l1_loss, mse_loss
+
+from losslab.losses.published.raw import RawOutput, scored_channels
+
+
+@dataclass(frozen=True, kw_only=True)
+class MSE(RawOutput):
+    """Report B's MSE: squared error of raw outputs against label values, on the scored channels.
+
+    L = Σ over c < min(B, C) of mean of (o − m)² over images and pixels, / B: divided by the batch size, not
+    by C.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, unbounded.
+
+    Convention: no activation; `labels` says what foreground is in m (class_values: 50·(k + 1) in plane k,
+    binary: 1, 255); channels from B on are not scored; the value depends on the batch size; an empty mask is
+    a target like any other. Predictions are o / label, within [0, 1].
+
+    Helps: replaying the report.
+
+    Reference: report B, MSE.
+    """
+
+    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return per_batch(mse_loss, outputs, masks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAE(RawOutput):
+    """Report B's MAE: absolute error of raw outputs against label values, on the scored channels.
+
+    L = Σ over c < min(B, C) of mean of |o − m| over images and pixels, / B.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, unbounded.
+
+    Convention: as `report_b_mse`; an empty mask is a target like any other. The report uses it on COCO with
+    `labels: 255`, where MSE diverged.
+
+    Helps: replaying the report.
+
+    Reference: report B, COCO, MAE.
+    """
+
+    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return per_batch(l1_loss, outputs, masks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dice(RawOutput):
+    """Report B's Dice: a quotient for every pixel, of raw outputs and label values.
+
+    L = Σ over c < min(B, C) of mean of 1 − (2om + 1)/(o + m + 1) over images and pixels, / B.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar, unbounded in both directions.
+
+    Convention: as `report_b_mse`. Since o and m are not in [0, 1] it is no Dice coefficient: it falls as o
+    grows where m > 1, has a pole at o = −m − 1, and on background it is o/(o + 1). An empty mask counts as
+    its background.
+
+    Helps: replaying the report.
+
+    Reference: report B, Dice.
+    """
+
+    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return per_batch(pixel_dice, outputs, masks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MSEDice(RawOutput):
+    """Report B's MSE + s·Dice.
+
+    L = `report_b_mse` + s·`report_b_dice`, s = `scale`.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar, unbounded in both directions.
+
+    Convention: as its terms. The report tries s = 200, 300 and 400 on shapes. An empty mask counts as in its
+    terms.
+
+    Helps: replaying the report.
+
+    Reference: report B, shapes, MSE + s·Dice.
+    """
+
+    scale: Annotated[float, Field(ge=0)] = 200.0
+
+    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return MSE().of_masks(outputs, masks) + self.scale * Dice().of_masks(outputs, masks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAEDice(RawOutput):
+    """Report B's MAE + s·Dice.
+
+    L = `report_b_mae` + s·`report_b_dice`, s = `scale`.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar, unbounded in both directions.
+
+    Convention: as its terms. The report takes s = 100 on COCO, with `labels: 255`. An empty mask counts as in
+    its terms.
+
+    Helps: replaying the report.
+
+    Reference: report B, COCO, MAE + 100·Dice.
+    """
+
+    scale: Annotated[float, Field(ge=0)] = 100.0
+
+    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return MAE().of_masks(outputs, masks) + self.scale * Dice().of_masks(outputs, masks)
+
+
+def per_batch(mean: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, masks: Tensor) -> Tensor:
+    """A mean over pixels, summed over the scored channels / B, and its mean over the batch."""
+    scored = scored_channels(outputs)
+    return mean(outputs[:, :scored], masks[:, :scored]) * (scored / len(outputs))
+
+
+class PixelDice(torch.autograd.Function):
+    """Mean of 1 − q with q = (2om + 1)/(o + m + 1), and its slope (q − 2m)/(o + m + 1) at the price of two passes."""
+
+    @staticmethod
+    def forward(outputs: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        total = (outputs + masks).add_(1)
+        quotient = (outputs * masks).mul_(2).add_(1).div_(total)
+        value = 1 - quotient.mean()
+        return value, quotient.sub_(masks, alpha=2).div_(total)
+
+    @staticmethod
+    def setup_context(context: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        context.mark_non_differentiable(output[1])
+        context.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (slope,) = context.saved_tensors
+        return slope * (gradient / slope.numel()), None
+
+
+def pixel_dice(outputs: Tensor, masks: Tensor) -> Tensor:
+    """Mean over pixels of 1 − (2om + 1)/(o + m + 1)."""
+    value: Tensor = PixelDice.apply(outputs, masks)[0]  # type: ignore[no-untyped-call]
+    return value

@@ -1,0 +1,40 @@
+"""The list of kinds and the page, which come from docstrings and signatures."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from losslab.losses import KINDS, registry
+from losslab.losses.catalogue import SECTIONS, Entry, describe, entries, page
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_is_current() -> None:
+    assert (ROOT / "docs/losses.md").read_text() == page(), "run `python docs/losses.py`"
+
+
+@pytest.mark.parametrize("entry", list(entries()), ids=lambda entry: entry.kind)
+def test_every_docstring_has_formula_shapes_convention_use_and_reference(entry: Entry) -> None:
+    assert "L = " in entry.formula
+    assert list(entry.sections) == list(SECTIONS)
+
+
+def test_describe_lists_every_kind_with_all_its_options() -> None:
+    text = describe()
+    for kind in KINDS:
+        part = text.split(f"{kind}: ", 1)[1].split("\n\n")[0]
+        assert "reference: " in part
+        for field in fields(registry.resolve(kind)):
+            assert f"    {field.name}: " in part
+
+
+def test_describe_shows_defaults_and_what_an_option_may_be() -> None:
+    text = describe()
+    assert "    smooth: 1  (number ≥ 0)" in text
+    assert "    reduce: batch  (sample, batch)" in text
+    assert "    alpha: 0.25  (number ≥ 0 and ≤ 1, null)" in text
+    assert "    pos_weight: none  (none, balanced, number > 0, list of C numbers > 0)" in text
+    assert "    labels: class_values  (class_values, binary, 255)" in text
+    assert "    terms: required  (list of {loss, weight})" in text

@@ -1,0 +1,213 @@
+"""The contract of a loss, for every registered kind: a new one is tested by being registered."""
+
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+import pytest
+import torch
+from annotated_types import Ge, Gt, Le, Lt
+from loss_cases import NEEDED, ORDERED, SIGNED, UNEQUAL, batch, kind_loss, perfect
+from pydantic import ValidationError
+from torch import Tensor
+
+from losslab.losses import KINDS, Loss, registry
+
+pytestmark = pytest.mark.parametrize("kind", KINDS)
+
+
+def value_and_gradient(loss: Loss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    logits = logits.detach().requires_grad_()
+    value = loss(logits, target)
+    value.backward()
+    assert logits.grad is not None
+    return value.detach(), logits.grad
+
+
+def test_the_value_is_a_finite_float32_scalar(kind: str) -> None:
+    value = kind_loss(kind)(*batch())
+    assert value.shape == ()
+    assert value.dtype == torch.float32
+    assert value.isfinite()
+
+
+def test_it_is_never_negative(kind: str) -> None:
+    if kind in SIGNED:
+        pytest.skip("documented as unbounded below")
+    for seed in range(5):
+        assert kind_loss(kind)(*batch(seed=seed)) >= 0
+
+
+def test_it_is_zero_at_a_perfect_prediction_and_more_at_its_opposite(kind: str) -> None:
+    if kind in SIGNED:
+        pytest.skip("documented as unbounded below")
+    loss, (_, target) = kind_loss(kind), batch()
+    assert float(loss(perfect(loss, target), target)) == pytest.approx(0, abs=1e-5)
+    if kind not in ORDERED:
+        assert loss(perfect(loss, 1 - target), target) > 0.1
+
+
+def test_value_and_gradient_are_finite_at_logits_of_100(kind: str) -> None:
+    noise, target = batch()
+    for logits in (noise.sign() * 100, perfect(kind_loss("mse"), target), -perfect(kind_loss("mse"), target)):
+        value, gradient = value_and_gradient(kind_loss(kind), logits, target)
+        assert value.isfinite()
+        assert gradient.isfinite().all()
+
+
+def test_its_gradient_is_that_of_its_value(kind: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    _, target = batch(2, 3, 4)
+    # Outputs this small and positive keep every term of the losses of raw outputs switched on.
+    logits = (0.1 + 0.3 * torch.rand(target.shape, generator=generator, dtype=torch.float64)).requires_grad_()
+    loss = kind_loss(kind)
+    assert torch.autograd.gradcheck(lambda z: loss(z, target), (logits,))
+    assert torch.autograd.grad(loss(logits, target), logits)[0].abs().sum() > 0
+
+
+def test_it_falls_on_the_way_from_a_prediction_to_the_truth(kind: str) -> None:
+    if kind in SIGNED | ORDERED:
+        pytest.skip("documented as not monotone")
+    loss, (logits, target) = kind_loss(kind), batch()
+    goal = perfect(loss, target, 12)
+    values = torch.stack([loss(logits.lerp(goal, s), target) for s in torch.linspace(0, 1, 12)])
+    assert (values.diff() <= 1e-6).all()
+    assert values[-1] < values[0] / 2
+
+
+def test_flips_change_nothing(kind: str) -> None:
+    loss, (logits, target) = kind_loss(kind), batch()
+    for dim in (2, 3):
+        torch.testing.assert_close(loss(logits.flip(dim), target.flip(dim)), loss(logits, target))
+
+
+def test_the_order_of_images_changes_nothing(kind: str) -> None:
+    if kind in ORDERED:
+        pytest.skip("documented as depending on the order")
+    loss, (logits, target) = kind_loss(kind), batch()
+    torch.testing.assert_close(loss(logits.flip(0), target.flip(0)), loss(logits, target))
+
+
+def test_the_order_of_classes_changes_nothing(kind: str) -> None:
+    if kind in UNEQUAL:
+        pytest.skip("documented as treating classes differently")
+    loss, (logits, target) = kind_loss(kind), batch()
+    torch.testing.assert_close(loss(logits.flip(1), target.flip(1)), loss(logits, target))
+
+
+def test_reduced_by_sample_it_is_the_mean_of_single_images(kind: str) -> None:
+    if "reduce" not in {field.name for field in fields(kind_loss(kind))}:
+        pytest.skip("has no option `reduce`")
+    logits, target = batch()
+    loss = kind_loss(kind, reduce="sample").fitted(target)
+    singles = [loss(logits[i : i + 1], target[i : i + 1]) for i in range(len(logits))]
+    torch.testing.assert_close(loss(logits, target), torch.stack(singles).mean())
+
+
+def test_reduced_by_batch_it_takes_all_images_for_one(kind: str) -> None:
+    if "reduce" not in {field.name for field in fields(kind_loss(kind))}:
+        pytest.skip("has no option `reduce`")
+    logits, target = batch()
+    stitched = (planes.transpose(0, 1).flatten(1, 2).unsqueeze(0) for planes in (logits, target))
+    value = kind_loss(kind, reduce="batch")(logits, target)
+    torch.testing.assert_close(value, kind_loss(kind, reduce="sample")(*stitched))
+
+
+@pytest.mark.parametrize("fill", [0, 1])
+def test_empty_and_full_masks_give_finite_values_and_zero_when_predicted(kind: str, fill: int) -> None:
+    loss, (logits, target) = kind_loss(kind), batch(classes=1)
+    target = torch.full_like(target, fill)
+    value, gradient = value_and_gradient(loss, logits, target)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    if kind not in SIGNED:
+        assert float(loss(perfect(loss, target), target)) == pytest.approx(0, abs=1e-5)
+
+
+def test_bf16_under_autocast_gives_the_float32_value_of_the_rounded_logits(kind: str) -> None:
+    loss, (logits, target) = kind_loss(kind), batch()
+    rounded = logits.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        value = loss(rounded, target)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, loss(rounded.float(), target), rtol=1e-4, atol=1e-5)
+
+
+def test_the_dtype_of_the_target_does_not_matter(kind: str) -> None:
+    loss, (logits, target) = kind_loss(kind), batch()
+    for dtype in (torch.bool, torch.int64, torch.float32):
+        torch.testing.assert_close(loss(logits, target.to(dtype)), loss(logits, target), rtol=0, atol=0)
+
+
+def test_channels_last_logits_give_the_same_value(kind: str) -> None:
+    loss, (logits, target) = kind_loss(kind), batch()
+    last = logits.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(loss(last, target), loss(logits, target))
+
+
+def test_probabilities_are_float32_in_0_to_1_and_threshold_at_one_half(kind: str) -> None:
+    loss, (logits, target) = kind_loss(kind), batch()
+    probabilities = loss.probabilities((300 * logits).bfloat16())
+    assert probabilities.dtype == torch.float32
+    assert probabilities.shape == logits.shape
+    assert probabilities.min() >= 0
+    assert probabilities.max() <= 1
+    assert ((loss.probabilities(perfect(loss, target)) > 0.5) == target.bool()).all()
+
+
+def test_it_compiles_to_one_graph(kind: str) -> None:
+    torch.compiler.reset()
+    loss, (logits, target) = kind_loss(kind), batch()
+    compiled = torch.compile(lambda z, t: loss(z, t), backend="aot_eager", fullgraph=True)
+    value, gradient = value_and_gradient(loss, logits, target)
+    again, compiled_gradient = value_and_gradient(compiled, logits, target)
+    torch.testing.assert_close(again, value)
+    torch.testing.assert_close(compiled_gradient, gradient)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cpu_and_cuda_agree(kind: str) -> None:
+    loss, (logits, target) = kind_loss(kind), batch()
+    value, gradient = value_and_gradient(loss, logits, target)
+    on_gpu, gpu_gradient = value_and_gradient(loss, logits.cuda(), target.cuda())
+    torch.testing.assert_close(on_gpu.cpu(), value, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gpu_gradient.cpu(), gradient, rtol=1e-3, atol=1e-5)
+
+
+def test_maps_given_and_maps_made_on_the_fly_are_the_same(kind: str) -> None:
+    loss, (logits, target) = kind_loss(kind), batch()
+    maps = loss.target_maps(target)
+    assert maps is None or maps.shape == target.shape
+    torch.testing.assert_close(loss(logits, target, maps), loss(logits, target), rtol=0, atol=0)
+
+
+def test_wrong_shapes_and_types_raise(kind: str) -> None:
+    loss, (logits, target) = kind_loss(kind), batch()
+    with pytest.raises(ValueError, match=r"they have \[3, 4, 8, 8\] and \[3, 1, 8, 8\]"):
+        loss(logits, target[:, :1])
+    with pytest.raises(ValueError, match="N, C, H, W"):
+        loss(logits[0], target[0])
+    with pytest.raises(TypeError, match="floating point"):
+        loss(logits.int(), target)
+
+
+def test_options_out_of_range_raise_and_name_the_option(kind: str) -> None:
+    for name, hint in get_type_hints(registry.resolve(kind), include_extras=True).items():
+        for value in outside(hint):
+            with pytest.raises(ValidationError) as error:
+                registry.build({"kind": kind, **NEEDED.get(kind, {}), name: value})
+            assert error.value.errors()[0]["loc"][0] == name
+
+
+def outside(hint: Any) -> list[Any]:
+    """Values just outside the bounds of an annotated type, and one that is of no type."""
+    values: list[Any] = [object()]
+    for field in getattr(hint, "__metadata__", ()):
+        for bound in getattr(field, "metadata", ()):
+            match bound:
+                case Gt(limit) | Lt(limit):
+                    values.append(limit)
+                case Ge(limit):
+                    values.append(limit - 0.001)
+                case Le(limit):
+                    values.append(limit + 0.001)
+    return values
