@@ -86,18 +86,14 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         if any(found["kind"] == kind for found in rows) and not kind.startswith("report_"):
             continue
         loss, loop = kind_loss(kind), getattr(published_loops, kind, None)
-        logits, target = data(
-            1 if kind == "report_a_coco" else 5
-        )  # the report's COCO network has one channel
+        logits, target = data(1 if kind == "report_a_coco" else 5)  # the report's COCO network has one channel
         maps = loss.target_maps(target)
         functions: list[Function] = [lambda z, t: loss(z, t, maps)]  # noqa: B023
         if loop:
             masks = target * label_values(loss.labels, logits)
             functions.append(lambda z, _: loop(z, masks))  # noqa: B023
         ours, *theirs = race(functions, logits.abs() / 4, target, arguments.repeats)
-        rows.append(
-            row(kind, {}, "plain loop" if loop else None, logits, ours, theirs[0] if theirs else None)
-        )
+        rows.append(row(kind, {}, "plain loop" if loop else None, logits, ours, theirs[0] if theirs else None))
     return rows
 
 
@@ -130,9 +126,7 @@ def verdicts(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=15)

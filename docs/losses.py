@@ -80,9 +80,7 @@ def figure() -> plt.Figure:
         draw(kind, upper, lower)
     grid[0, 0].set_ylabel("loss")
     grid[1, 0].set_ylabel("Σ|gradient|")
-    drawing.legend(
-        *grid[0, 0].get_legend_handles_labels(), loc="upper center", ncols=3, bbox_to_anchor=(0.5, 0.93)
-    )
+    drawing.legend(*grid[0, 0].get_legend_handles_labels(), loc="upper center", ncols=3, bbox_to_anchor=(0.5, 0.93))
     return drawing
 
 

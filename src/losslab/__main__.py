@@ -23,7 +23,14 @@ def track() -> None:
             tracking.sync_results(settings, dataset, loss)
 
 
-COMMANDS = {command.__name__: command for command in (check, track)}
+def losses() -> None:
+    """list the kinds of loss: options, defaults, references"""
+    from losslab.losses import catalogue
+
+    print(catalogue.describe())
+
+
+COMMANDS = {command.__name__: command for command in (check, track, losses)}
 
 
 def main() -> None:

@@ -77,6 +77,8 @@ def train(
     """
     torch.manual_seed(seed)
     device, count = data.images.device, len(data.images)
+    loss = loss.fitted(data.masks)
+    maps = loss.target_maps(data.masks)  # [N, C, H, W], for the losses that use distances
     batch_size = min(settings.batch_size, count)
     steps = count // batch_size  # a last, smaller batch would upset batch normalisation
 
@@ -102,13 +104,10 @@ def train(
             losses = torch.zeros(steps, device=device)
             network.train()
             for step in range(steps):
-                images, masks = (
-                    data.images[order[step]],
-                    data.masks[order[step]],
-                )  # [B, 3, H, W], [B, C, H, W]
-                if settings.flips:
-                    images, masks = (flip(planes, flips[:, step]) for planes in (images, masks))
-                value = loss(forward(network, images, data.normalise, dtype), masks)
+                batch, mirror = order[step], flips[:, step] & settings.flips
+                images, masks = flip(data.images[batch], mirror), flip(data.masks[batch], mirror)  # [B, 3 or C, H, W]
+                batch_maps = None if maps is None else flip(maps[batch], mirror)
+                value = loss(forward(network, images, data.normalise, dtype), masks, batch_maps)
                 optimizer.zero_grad(set_to_none=True)
                 value.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()

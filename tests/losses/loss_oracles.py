@@ -50,9 +50,7 @@ def torch_raw_mse() -> Function:
 
 def torch_bce(pos_weight: float = 1.0) -> Function:
     weight = torch.tensor(pos_weight)
-    return lambda z, t: functional.binary_cross_entropy_with_logits(
-        z, t.float(), pos_weight=weight.to(z.device)
-    )
+    return lambda z, t: functional.binary_cross_entropy_with_logits(z, t.float(), pos_weight=weight.to(z.device))
 
 
 def smp_soft_bce() -> Function:
@@ -68,9 +66,7 @@ def background_and_indices(logits: Tensor, target: Tensor) -> tuple[Tensor, Tens
 
 def torch_cross_entropy(weight: list[float] | None = None, smoothing: float = 0.0) -> Function:
     weights = None if weight is None else torch.tensor(weight, dtype=torch.float32)
-    return lambda z, t: functional.cross_entropy(
-        *background_and_indices(z, t), weights, label_smoothing=smoothing
-    )
+    return lambda z, t: functional.cross_entropy(*background_and_indices(z, t), weights, label_smoothing=smoothing)
 
 
 def smp_soft_cross_entropy() -> Function:
@@ -106,17 +102,13 @@ def monai_log_cosh_dice() -> Function:
 def monai_generalized_dice(batch: bool, weights: str) -> Function:
     from monai.losses import GeneralizedDiceLoss
 
-    return with_float_target(
-        GeneralizedDiceLoss(sigmoid=True, w_type=weights, smooth_nr=0, smooth_dr=0, batch=batch)
-    )
+    return with_float_target(GeneralizedDiceLoss(sigmoid=True, w_type=weights, smooth_nr=0, smooth_dr=0, batch=batch))
 
 
 def monai_tversky() -> Function:
     from monai.losses import TverskyLoss
 
-    return with_float_target(
-        TverskyLoss(sigmoid=True, alpha=0.3, beta=0.7, smooth_nr=1.0, smooth_dr=1.0, batch=True)
-    )
+    return with_float_target(TverskyLoss(sigmoid=True, alpha=0.3, beta=0.7, smooth_nr=1.0, smooth_dr=1.0, batch=True))
 
 
 def smp_overlap(name: str, **options: Any) -> Function:
@@ -234,9 +226,7 @@ ORACLES = [
     Oracle("iou", "smp", lambda: smp_overlap("JaccardLoss")),
     Oracle("tversky", "monai", monai_tversky),
     Oracle("tversky", "smp", lambda: smp_overlap("TverskyLoss", alpha=0.3, beta=0.7)),
-    Oracle(
-        "focal_tversky", "smp", lambda: smp_overlap("TverskyLoss", alpha=0.3, beta=0.7, gamma=0.75), classes=1
-    ),
+    Oracle("focal_tversky", "smp", lambda: smp_overlap("TverskyLoss", alpha=0.3, beta=0.7, gamma=0.75), classes=1),
     Oracle("mcc", "smp", smp_mcc, classes=1),
     Oracle("lovasz", "smp", smp_lovasz_hinge, classes=1),
     Oracle("lovasz", "kornia", kornia_lovasz_hinge, {"reduce": "sample"}, classes=1),

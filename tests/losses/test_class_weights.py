@@ -32,9 +32,7 @@ from losslab.schema import explain
         ),
     ],
 )
-def test_a_wrong_option_is_named_with_its_path_and_the_nearest_right_one(
-    spec: dict[str, Any], message: str
-) -> None:
+def test_a_wrong_option_is_named_with_its_path_and_the_nearest_right_one(spec: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError) as error:
         registry.build(spec)
     assert f"params.yaml: losses.mine.{message}" in explain(error.value, "params.yaml", "losses", "mine")
@@ -49,8 +47,7 @@ def test_a_list_of_another_length_than_the_data_needs_is_an_error(kind: str, opt
 def test_one_positive_weight_per_class_applies_to_its_plane() -> None:
     logits, target = batch()
     planes = [
-        kind_loss("bce", pos_weight=w)(logits[:, [c]], target[:, [c]])
-        for c, w in enumerate([1.0, 2.0, 3.0, 0.5])
+        kind_loss("bce", pos_weight=w)(logits[:, [c]], target[:, [c]]) for c, w in enumerate([1.0, 2.0, 3.0, 0.5])
     ]
     value = kind_loss("bce", pos_weight=[1, 2, 3, 0.5])(logits, target)
     torch.testing.assert_close(value, torch.stack(planes).mean())
@@ -66,9 +63,7 @@ def test_fitted_to_a_batch_it_is_what_it_computes_from_that_batch(kind: str) -> 
     torch.testing.assert_close(fitted(logits, target), loss(logits, target))
     torch.testing.assert_close(fitted.probabilities(logits), loss.probabilities(logits))
     assert fitted.fitted(target[:1]) is fitted
-    nested = kind_loss("sum", terms=[{"loss": {"kind": kind, option: "balanced"}, "weight": 2}]).fitted(
-        target
-    )
+    nested = kind_loss("sum", terms=[{"loss": {"kind": kind, option: "balanced"}, "weight": 2}]).fitted(target)
     torch.testing.assert_close(nested(logits[:1], target[:1]), 2 * fitted(logits[:1], target[:1]))
 
 

@@ -15,8 +15,7 @@ def test_distances_are_the_exact_euclidean_ones(chunk: int, monkeypatch: pytest.
     monkeypatch.setattr(distance, "CHUNK", chunk)
     masks = torch.rand(3, 2, 13, 9, generator=torch.Generator().manual_seed(0)) < 0.1
     expected = [
-        [distance_transform_edt(~plane) - distance_transform_edt(plane) for plane in image]
-        for image in masks.numpy()
+        [distance_transform_edt(~plane) - distance_transform_edt(plane) for plane in image] for image in masks.numpy()
     ]
     found = signed_distances(masks.to(torch.uint8))
     assert found.dtype == torch.float32

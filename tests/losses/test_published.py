@@ -15,9 +15,7 @@ REPORTS = [kind for kind in KINDS if kind.startswith("report_")]
 CLASSES = 5
 
 
-def outputs_and_target(
-    images: int, classes: int, scale: float, shift: float, seed: int
-) -> tuple[Tensor, Tensor]:
+def outputs_and_target(images: int, classes: int, scale: float, shift: float, seed: int) -> tuple[Tensor, Tensor]:
     """Outputs around `shift`, some planes of every sign, and planes of which some are empty."""
     logits, target = batch(images, classes, size=6, seed=seed)
     generator = torch.Generator().manual_seed(seed)
@@ -39,9 +37,7 @@ def test_value_and_gradient_are_those_of_the_plain_loop(
         outputs.requires_grad_()
         value, expected = loss(outputs, target), loop(outputs, target * label_values(labels, outputs))
         torch.testing.assert_close(value, expected)
-        gradients = [
-            torch.autograd.grad(v, outputs)[0] if v.requires_grad else 0 * outputs for v in (value, expected)
-        ]
+        gradients = [torch.autograd.grad(v, outputs)[0] if v.requires_grad else 0 * outputs for v in (value, expected)]
         torch.testing.assert_close(*gradients)
 
 
@@ -58,9 +54,7 @@ def test_the_weight_is_the_reports(kind: str, option: str, values: list[float]) 
     outputs, target = outputs_and_target(4, CLASSES, 0.1, 0.2, seed=0)
     for value in values:
         expected = getattr(published_loops, kind)(outputs, target * label_values("binary", outputs), value)
-        torch.testing.assert_close(
-            kind_loss(kind, labels="binary", **{option: value})(outputs, target), expected
-        )
+        torch.testing.assert_close(kind_loss(kind, labels="binary", **{option: value})(outputs, target), expected)
 
 
 def test_the_random_batches_meet_the_conditions_and_break_them() -> None:
@@ -88,14 +82,10 @@ def test_image_0_is_counted_b_times_in_report_a() -> None:
     coco = kind_loss("report_a_coco")(outputs, target)
     assert float(coco) == pytest.approx(mse + 30 * dice * (1 + 2 + 3 + 4) / 4, rel=1e-5)
     shapes = kind_loss("report_a_mse_dice", labels="binary", alpha=0.5)(outputs, target)
-    assert float(shapes) == pytest.approx(
-        0.5 * mse + 0.5 * dice, rel=1e-5
-    )  # one channel: one Dice at any time
+    assert float(shapes) == pytest.approx(0.5 * mse + 0.5 * dice, rel=1e-5)  # one channel: one Dice at any time
 
 
-@pytest.mark.parametrize(
-    ("labels", "values"), [("class_values", [50, 100]), ("binary", [1, 1]), (255, [255, 255])]
-)
+@pytest.mark.parametrize(("labels", "values"), [("class_values", [50, 100]), ("binary", [1, 1]), (255, [255, 255])])
 def test_half_the_label_value_is_a_probability_of_one_half(labels: Any, values: list[float]) -> None:
     loss = kind_loss("report_a_mse", labels=labels)
     outputs = torch.tensor([[-1.0, 0.0, 0.5, 1.0, 2.0]]) * torch.tensor(values).view(1, 2, 1, 1)

@@ -110,9 +110,6 @@ def _values(hint: Any) -> str:
         return str(info[0].description)
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     limits = (
-        f"{sign} {getattr(b, name):g}"
-        for b in info[0].metadata
-        for name, sign in signs.items()
-        if hasattr(b, name)
+        f"{sign} {getattr(b, name):g}" for b in info[0].metadata for name, sign in signs.items() if hasattr(b, name)
     )
     return f"number {' and '.join(limits)}"

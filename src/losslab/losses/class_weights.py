@@ -15,12 +15,8 @@ def _checked(value: Any) -> Any:
     if value in ("none", "balanced"):
         return value
     numbers = value if isinstance(value, list | tuple) and value else [value]
-    if not all(
-        isinstance(n, int | float) and not isinstance(n, bool) and 0 < n < float("inf") for n in numbers
-    ):
-        hint = (
-            did_you_mean(value, ["none", "balanced"]) if isinstance(value, str) else "known: none, balanced"
-        )
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) and 0 < n < float("inf") for n in numbers):
+        hint = did_you_mean(value, ["none", "balanced"]) if isinstance(value, str) else "known: none, balanced"
         raise ValueError(f"not a weight; {hint}, a number > 0, a list of them")
     return tuple(map(float, value)) if isinstance(value, list | tuple) else float(value)
 
@@ -33,9 +29,7 @@ PosWeight = Annotated[
 
 def _listed(value: Any) -> Any:
     if isinstance(checked := _checked(value), float):
-        raise ValueError(
-            "not class weights; known: none, balanced, a list of 1 + C numbers > 0, background first"
-        )
+        raise ValueError("not class weights; known: none, balanced, a list of 1 + C numbers > 0, background first")
     return checked
 
 

@@ -34,7 +34,5 @@ class Combo(Dice):
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
         # −ln(1 − p) = softplus(z) and −ln p = softplus(z) − z
-        entropy = (
-            softplus(logits) * ((2 * self.beta - 1) * target + (1 - self.beta)) - self.beta * target * logits
-        )
+        entropy = softplus(logits) * ((2 * self.beta - 1) * target + (1 - self.beta)) - self.beta * target * logits
         return self.alpha * entropy.mean() + (1 - self.alpha) * super().value(logits, target)

@@ -50,9 +50,7 @@ def _signed(inside: Tensor) -> Tensor:
 
 def _distance_to(marked: Tensor) -> Tensor:
     """Bool `[P, H, W]` → exact distance to the nearest marked pixel: the nearest of each column's nearest."""
-    rows, columns = (
-        torch.arange(size, device=marked.device, dtype=torch.float32) for size in marked.shape[1:]
-    )
+    rows, columns = (torch.arange(size, device=marked.device, dtype=torch.float32) for size in marked.shape[1:])
     rows = rows.unsqueeze(1)
     above = torch.where(marked, rows, -FAR).cummax(1).values
     below = torch.where(marked, rows, FAR).flip(1).cummin(1).values.flip(1)

@@ -141,12 +141,12 @@ class PixelDice(torch.autograd.Function):
         context.save_for_backward(output[1])
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
         (slope,) = context.saved_tensors
         return slope * (gradient / slope.numel()), None
 
 
 def pixel_dice(outputs: Tensor, masks: Tensor) -> Tensor:
     """Mean over pixels of 1 − (2om + 1)/(o + m + 1)."""
-    value: Tensor = PixelDice.apply(outputs, masks)[0]  # type: ignore[no-untyped-call]
+    value: Tensor = PixelDice.apply(outputs, masks)[0]
     return value
