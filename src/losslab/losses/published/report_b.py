@@ -126,7 +126,7 @@ def per_batch(mean: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, masks: 
 
 
 class PixelDice(torch.autograd.Function):
-    """Mean of 1 − q with q = (2om + 1)/(o + m + 1), and its slope (q − 2m)/(o + m + 1) at the price of two passes."""
+    """Mean of 1 − q, q = (2om + 1)/(o + m + 1), with its slope (q − 2m)/(o + m + 1) in few passes."""
 
     @staticmethod
     def forward(outputs: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,12 +141,12 @@ class PixelDice(torch.autograd.Function):
         context.save_for_backward(output[1])
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
         (slope,) = context.saved_tensors
         return slope * (gradient / slope.numel()), None
 
 
 def pixel_dice(outputs: Tensor, masks: Tensor) -> Tensor:
     """Mean over pixels of 1 − (2om + 1)/(o + m + 1)."""
-    value: Tensor = PixelDice.apply(outputs, masks)[0]  # type: ignore[no-untyped-call]
+    value: Tensor = PixelDice.apply(outputs, masks)[0]
     return value
