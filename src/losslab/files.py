@@ -43,7 +43,7 @@ def write_json(path: Path, value: Any) -> None:
 @contextmanager
 def _temporary_folder_beside(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=path.parent))  # .dvcignore names .tmp-*
     try:
         yield folder
     finally:

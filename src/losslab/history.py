@@ -37,7 +37,14 @@ def read(path: Path) -> list[Row]:
     try:
         with path.open(newline="") as file:
             return [
-                Row(int(r["seed"]), int(r["epoch"]), int(r["step"]), r["split"], r["metric"], float(r["value"]))
+                Row(
+                    int(r["seed"]),
+                    int(r["epoch"]),
+                    int(r["step"]),
+                    r["split"],
+                    r["metric"],
+                    float(r["value"]),
+                )
                 for r in csv.DictReader(file)
             ]
     except FileNotFoundError:

@@ -30,8 +30,8 @@ class Model:
 
 
 def save(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write weights and the metadata key `losslab`: JSON with `model` and `loss` (as in params.yaml), `classes`, `mean`,
-    `std`, `threshold` and what else is of interest. The same content gives the same bytes."""
+    """Write weights and the metadata key `losslab`: JSON with `model` and `loss` (as in params.yaml), `classes`,
+    `mean`, `std`, `threshold` and what else is of interest. The same content gives the same bytes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with atomic_file(path) as temporary:
         save_file(tensors, temporary, metadata={"losslab": json.dumps(about, sort_keys=True)})

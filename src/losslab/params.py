@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from losslab import data
 from losslab.errors import InputError, did_you_mean
@@ -125,7 +132,11 @@ class Params(Section):
             for name in getattr(self.grid, kind):
                 defined = getattr(self, kind)
                 if name not in defined:
-                    raise invalid(f"grid.{kind}", f"'{name}' is not defined under {kind}; {did_you_mean(name, defined)}", name)
+                    raise invalid(
+                        f"grid.{kind}",
+                        f"'{name}' is not defined under {kind}; {did_you_mean(name, defined)}",
+                        name,
+                    )
         if self.compare.baseline not in self.grid.losses:
             hint = did_you_mean(self.compare.baseline, self.grid.losses)
             raise invalid("compare.baseline", f"'{self.compare.baseline}' is not in grid.losses; {hint}", None)

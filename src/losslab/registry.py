@@ -48,7 +48,7 @@ class Registry(Generic[T]):
         Raises:
             pydantic.ValidationError: an unknown kind or option, a wrong type, a value out of range.
         """
-        schema = _schema(self.resolve(spec.get("kind", "")), self.given)
+        schema = _schema(self.resolve(spec.get("kind", "")), self.given)  # type: ignore[arg-type]
         checked = schema.model_validate({key: value for key, value in spec.items() if key != "kind"})
         return {name: getattr(checked, name) for name in schema.model_fields}
 

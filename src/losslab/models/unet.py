@@ -1,4 +1,4 @@
-"""U-Net (Ronneberger, Fischer and Brox, MICCAI 2015), with padded convolutions so that the output has the input's size."""
+"""U-Net (Ronneberger, Fischer and Brox, MICCAI 2015), convolutions padded to keep the image's size."""
 
 from typing import Annotated, Literal
 
@@ -58,7 +58,8 @@ class UNet(nn.Module):
             rows, columns = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
             x = pad(x, (0, columns, 0, rows)) if rows or columns else x
             x = block(torch.cat([skip, x], dim=1))
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 def double_conv(before: int, after: int, norm: Norm) -> nn.Sequential:

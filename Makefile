@@ -1,0 +1,57 @@
+# `make` sets everything up and runs the pipeline. Everything else: `make help`.
+PYTHON ?= python3
+JOBS ?= 2
+PORT ?= 5000
+UV = uv==0.13.8
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+READY = .venv/ready
+
+.PHONY: repro jobs check track ui test test-slow lint lock clean help
+
+repro: $(READY)  ## run what is out of date: download, extract, train, evaluate, compare, report
+	dvc repro
+
+jobs: $(READY)  ## the same, JOBS=n trainings side by side
+	dvc repro --quiet extract
+	for stage in train evaluate; do \
+	  dvc stage list --name-only --all | grep "^$$stage@" \
+	  | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro --single-item || exit 1; \
+	done
+	dvc repro
+
+check: $(READY)  ## check params.yaml
+	python -m losslab check
+
+track: $(READY)  ## bring MLflow up to what the results say
+	python -m losslab track
+
+ui: $(READY)  ## open MLflow on this machine, port PORT
+	mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
+
+test: $(READY)  ## lint, types and tests
+	ruff check
+	ruff format --check
+	mypy
+	python -m pytest -m "not slow"
+
+test-slow: $(READY)  ## the tests that take minutes each
+	python -m pytest -m slow
+
+lock: $(READY)  ## resolve pyproject.toml into requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+	  --group dev pyproject.toml -o requirements.lock
+
+clean:  ## remove checkpoints and unfinished downloads
+	rm -rf checkpoints downloads
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "losslab needs Python 3.11 or newer: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,14 @@
+"""Score every test image with every seed of one loss: `python -m pipeline.evaluate DATASET LOSS`."""
+
+import sys
+
+from losslab import experiment, params
+from losslab.errors import exit_on_error
+
+
+def main() -> None:
+    experiment.evaluate_seeds(params.load(), *sys.argv[1:3])
+
+
+if __name__ == "__main__":
+    exit_on_error(main)

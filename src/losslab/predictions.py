@@ -1,0 +1,30 @@
+"""Predicted masks, packed to bits: one safetensors file per run, tensor `masks` uint8 `[N, C, H, ceil(W / 8)]`."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from losslab.errors import InputError
+from losslab.files import atomic_file
+
+
+def write(path: Path, masks: NDArray[np.bool_]) -> None:
+    """Write boolean masks `[N, C, H, W]`, eight pixels a byte."""
+    with atomic_file(path) as temporary:
+        save_file({"masks": np.packbits(masks, axis=-1)}, temporary)
+
+
+def read(path: Path, width: int) -> NDArray[np.bool_]:
+    """Masks `[N, C, H, width]`.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        packed = load_file(path)["masks"]
+    except (FileNotFoundError, SafetensorError, KeyError) as error:
+        raise InputError(f"{path}: missing or damaged ({error}); remove it and run `dvc repro`") from None
+    return np.unpackbits(packed, axis=-1, count=width).view(np.bool_)

@@ -1,0 +1,91 @@
+"""What tests share: the project's files, the 20-image files of the real data set, and small DVC projects."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from losslab.data.fetch import fetch_package
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")
+
+
+@dataclass
+class Project:
+    """A copy of the project in a folder of its own, with git and DVC."""
+
+    root: Path
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return yaml.safe_load((self.root / "params.yaml").read_text())
+
+    def set(self, change: Callable[[dict[str, Any]], Any]) -> None:
+        params = self.params
+        change(params)
+        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def run(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
+        everything = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
+        everything |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **env}
+        return subprocess.run(command, cwd=self.root, env=everything, capture_output=True, text=True, timeout=500)
+
+    def stage(self, name: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", f"pipeline.{name}", *arguments, **env)
+
+    def repro(self, *options: str, **env: str) -> list[str]:
+        """`dvc repro`; the stages whose commands it ran (not those it took from its cache)."""
+        done = self.run("dvc", "repro", *options, **env)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of data files in the package that the default params name."""
+    folder = tmp_path_factory.mktemp("dlstudio")
+    options = yaml.safe_load((ROOT / "params.yaml").read_text())["datasets"]["shapes"]["download"]
+    with tarfile.open(fetch_package(options["source"], folder, options["sha256"])) as tar:
+        tar.extractall(folder, filter="data")
+    return next(folder.rglob("PurdueShapes5MultiObject-20-train.gz")).parent
+
+
+def tiny(params: dict[str, Any]) -> None:
+    """Make the default params small: the 20-image files, two losses, one seed, one epoch, a narrow network."""
+    shapes = params["datasets"]["shapes"]
+    shapes["download"] |= {
+        "train_file": "PurdueShapes5MultiObject-20-train.gz",
+        "test_file": "PurdueShapes5MultiObject-20-test.gz",
+    }
+    shapes["extract"] |= {"train_images": 12, "val_images": 8, "test_images": 20}
+    params["grid"]["losses"] = ["bce", "dice"]
+    params["train"] |= {"seeds": [0], "epochs": 2, "batch_size": 4, "threads": 1}
+    params["model"] |= {"width": 4, "levels": 2}
+    params["compare"]["resamples"] = 50
+
+
+def new_project(root: Path) -> Project:
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, root / part)
+    project = Project(root)
+    project.set(tiny)
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A small project with nothing run."""
+    return new_project(tmp_path)

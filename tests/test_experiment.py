@@ -1,0 +1,119 @@
+"""The stages train, evaluate, compare and report, run as DVC runs them, where something is wrong."""
+
+import csv
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Project, new_project, tiny
+
+from losslab import history
+
+NO_SERVER = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+
+
+@pytest.fixture(scope="module")
+def extracted(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Project:
+    """A project whose tensors are there, with `dice` to train and `bce` as it diverges."""
+    project = new_project(tmp_path_factory.mktemp("extracted"))
+    project.set(lambda p: p["datasets"]["shapes"]["download"].update(source=str(shapes)))
+    for stage in (("code",), ("download", "shapes"), ("extract", "shapes")):
+        done = project.stage(*stage)
+        assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture
+def ready(extracted: Project, tmp_path: Path) -> Project:
+    """A copy of it to spoil."""
+    shutil.copytree(extracted.root, tmp_path, dirs_exist_ok=True)
+    return Project(tmp_path)
+
+
+def test_a_diverged_run_is_recorded_and_the_others_go_on(ready: Project) -> None:
+    # Every seed of both losses; a learning rate so high that the weights overflow.
+    ready.set(lambda p: p["train"].update(optimizer={"kind": "sgd", "lr": 1e30}, schedule="constant"))
+    for stage in (("train", "shapes", "bce"), ("evaluate", "shapes", "bce")):
+        done = ready.stage(*stage)
+        assert done.returncode == 0, done.stderr
+    rows = history.read(ready.root / "results/history/shapes/bce.csv")
+    assert history.diverged_step(rows, 0) == 2
+    assert list((ready.root / "results/models/shapes/bce").iterdir()) == []
+    ready.set(tiny)
+    ready.set(lambda p: p["train"].update(optimizer={"kind": "adamw", "lr": 0.004}, schedule="one_cycle"))
+    for stage in (("train", "shapes", "dice"), ("evaluate", "shapes", "dice"), ("compare",), ("report",)):
+        done = ready.stage(*stage)
+        assert done.returncode == 0, done.stderr
+    board = json.loads((ready.root / "results/leaderboard.json").read_text())
+    lost = [row for row in board if row["loss"] == "bce"]
+    assert {row["verdict"] for row in lost} == {"diverged"}
+    assert {row["status"] for row in lost} == {"diverged: 1 of 1 seeds, first at step 2"}
+    assert all(row["mean"] is not None for row in board if row["loss"] == "dice")
+    assert "diverged: 1 of 1" in (ready.root / "results/report.html").read_text()
+
+
+def test_a_tracking_server_that_is_down_costs_a_warning(ready: Project) -> None:
+    done = ready.stage("train", "shapes", "dice", **NO_SERVER)
+    assert done.returncode == 0, done.stderr
+    assert "warning: MLflow is not up to date" in done.stdout + done.stderr
+    assert "run `make track` once it can be reached" in done.stdout + done.stderr
+    assert (ready.root / "results/models/shapes/dice/seed0.safetensors").is_file()
+
+
+def test_scores_count_every_pixel(ready: Project) -> None:
+    for stage in (("train", "shapes", "dice"), ("evaluate", "shapes", "dice")):
+        done = ready.stage(*stage, **NO_SERVER)
+        assert done.returncode == 0, done.stderr
+    with (ready.root / "results/scores/shapes/dice.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20 * 5 * 2, "images × classes × threshold rules"
+    assert {sum(int(row[k]) for k in ("tp", "fp", "fn", "tn")) for row in rows} == {64 * 64}
+
+
+def test_a_damaged_tensor_file_is_one_line(ready: Project) -> None:
+    path = ready.root / "data/tensors/shapes/train.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    done = ready.stage("train", "shapes", "dice")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: data/tensors/shapes/train.safetensors: damaged")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (ready.root / "results/models/shapes").is_dir() or not list(
+        (ready.root / "results/models/shapes").iterdir()
+    )
+
+
+def test_results_that_cannot_be_written_are_one_line(ready: Project) -> None:
+    (ready.root / "results/models").write_text("a file where a folder should be")
+    done = ready.stage("train", "shapes", "dice", **NO_SERVER)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "results/models" in done.stderr
+    (ready.root / "results/models").unlink()
+    assert ready.stage("train", "shapes", "dice", **NO_SERVER).returncode == 0
+
+
+def test_a_disk_that_fills_up_leaves_nothing_half_written(ready: Project) -> None:
+    shutil.rmtree(ready.root / "data/tensors")
+    script = f"import runpy, sys; sys.argv[1:] = ['shapes']; sys.path.insert(0, {str(ready.root)!r}); "
+    script += "runpy.run_module('pipeline.extract', run_name='__main__')"
+
+    def small_disk() -> None:
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (20_000, 20_000)
+        )  # writing beyond raises OSError, as a full disk does
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ready.root, capture_output=True, text=True, preexec_fn=small_disk
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert list((ready.root / "data/tensors").iterdir()) == []
+    assert ready.stage("extract", "shapes").returncode == 0

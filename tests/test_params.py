@@ -1,0 +1,91 @@
+"""A wrong params.yaml is refused in one line that names the path and what is allowed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT, Project
+
+from losslab import params
+from losslab.errors import InputError
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[Change], Path]:
+    def write(change: Change) -> Path:
+        raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+        change(raw)
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(raw))
+        return path
+
+    return write
+
+
+def test_the_default_is_correct() -> None:
+    assert len(params.check(ROOT / "params.yaml").grid.losses) >= 6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p.update(trian={}), "params.yaml: trian: unknown key; did you mean 'train'?"),
+        (lambda p: p["train"].update(epoch=3), "train.epoch: unknown key; did you mean 'epochs'?"),
+        (lambda p: p["train"].update(epochs=0), "train.epochs: 0 is not ≥ 1"),
+        (lambda p: p["train"].update(epochs=True), "train.epochs: Input should be a number"),
+        (lambda p: p["train"].update(epochs="many"), "train.epochs: Input should be a valid integer"),
+        (lambda p: p["train"].update(seeds=[0, 0]), "train.seeds: 0 is listed twice"),
+        (lambda p: p["train"].update(schedule="cosine"), "train.schedule: 'cosine' is not one of 'one_cycle' or"),
+        (lambda p: p["train"]["optimizer"].update(lr=-1), "train.optimizer.adamw.lr: -1 is not > 0"),
+        (lambda p: p["train"]["optimizer"].update(kind="adm"), "train.optimizer"),
+        (lambda p: p["train"].pop("epochs"), "train.epochs: missing; add it"),
+        (lambda p: p["grid"].update(losses=["dise"]), "grid.losses: 'dise' is not defined under losses; did you mean"),
+        (lambda p: p["grid"].update(losses=[]), "grid.losses"),
+        (lambda p: p["compare"].update(baseline="bec"), "baseline: 'bec' is not in grid.losses; did you mean 'bce'"),
+        (lambda p: p["compare"].update(confidence=1.4), "compare.confidence: 1.4 is not < 1"),
+        (lambda p: p["losses"]["dice"].update(smoth=1), "losses.dice.smoth: unknown key; did you mean 'smooth'?"),
+        (lambda p: p["losses"]["dice"].update(smooth=-2), "losses.dice.smooth: -2 is not ≥ 0"),
+        (lambda p: p["losses"]["dice"].update(kind="dise"), "losses.dice.kind: no kind 'dise'; did you mean 'dice'?"),
+        (lambda p: p["losses"]["dice"].pop("kind"), "losses.dice.kind"),
+        (
+            lambda p: p["losses"]["mse_dice"]["terms"][1]["loss"].update(smoth=1),
+            "losses.mse_dice.terms.1.loss.smoth: unknown key; did you mean 'smooth'?",
+        ),
+        (
+            lambda p: p["losses"]["mse_dice"]["terms"][0].update(weight=float("nan")),
+            "losses.mse_dice.terms.0.weight",
+        ),
+        (lambda p: p["model"].update(widht=8), "model.widht: unknown key; did you mean 'width'?"),
+        (lambda p: p["model"].update(classes=8), "model.classes: unknown key"),
+        (lambda p: p["datasets"]["shapes"]["extract"].update(val_images=0), "datasets.shapes.extract.val_images: 0 is"),
+        (lambda p: p["datasets"]["shapes"].update(kind="shapes"), "datasets.shapes.kind: no kind 'shapes'"),
+        (lambda p: p["losses"].update({"a b": {"kind": "mse"}}), "losses"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(written: Callable[[Change], Path], change: Change, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        params.check(written(change))
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("params.yaml: ") or "/params.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["grid: [", "just words", "", "- 1\n- 2\n", "\x00"])
+def test_what_is_not_a_params_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError):
+        params.check(path)
+
+
+def test_every_stage_checks_before_it_works(project: Project) -> None:
+    project.set(lambda p: p["train"].update(epoch=3))
+    for name, *arguments in (("code",), ("download", "shapes"), ("compare",)):
+        done = project.stage(name, *arguments)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: params.yaml: train.epoch: unknown key")
+        assert not (project.root / "results").exists()
+        assert not (project.root / "data").exists()

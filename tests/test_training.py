@@ -1,0 +1,130 @@
+"""The training loop: deterministic, resumable to the byte, and stopped where it diverges."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import ROOT
+
+from losslab import history, losses, models
+from losslab.inference import Normalisation
+from losslab.params import SGD, Train
+from losslab.training import Data, Progress, train
+
+SETTINGS = Train.model_validate(
+    yaml.safe_load((ROOT / "params.yaml").read_text())["train"] | {"epochs": 3, "batch_size": 4, "threads": 1}
+)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def data() -> Data:
+    """Bright squares on dark noise, and the squares as masks."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 80, (20, 3, 16, 16), np.uint8)
+    masks = np.zeros((20, 1, 16, 16), np.uint8)
+    for index in range(20):
+        row, column = rng.integers(0, 10, 2)
+        masks[index, 0, row : row + 6, column : column + 6] = 1
+    images[np.broadcast_to(masks.astype(bool), images.shape)] += 120
+    pictures, planes = torch.from_numpy(images), torch.from_numpy(masks)
+    return Data(pictures[:14], planes[:14], pictures[14:], planes[14:], Normalisation.of(pictures[:14]))
+
+
+def run(data: Data, settings: Train = SETTINGS, loss: str = "dice", seed: int = 0, **options: Any) -> Progress:
+    progress = options.pop("progress", None) or Progress()
+    network = partial(models.build, "unet", classes=1, width=4, levels=2)
+    on_epoch = options.pop("on_epoch", lambda _: None)
+    train(network, losses.build(loss), data, settings, seed, torch.float32, progress, on_epoch, "test")
+    return progress
+
+
+def same(a: Progress, b: Progress) -> bool:
+    return a.rows == b.rows and a.threshold == b.threshold and all(torch.equal(a.kept[k], b.kept[k]) for k in a.kept)
+
+
+def test_it_learns(data: Data) -> None:
+    progress = run(data, SETTINGS.model_copy(update={"epochs": 40}))
+    miou = [row.value for row in progress.rows if row.metric == "miou_tuned"]
+    assert max(miou) > 0.9
+    assert progress.kept_miou == max(miou)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(data: Data) -> None:
+    assert same(run(data), run(data))
+    assert not same(run(data), run(data, seed=1))
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize("schedule", ["one_cycle", "constant"])
+def test_a_killed_run_goes_on_to_the_same_bits(data: Data, tmp_path: Path, epochs: int, schedule: str) -> None:
+    settings = SETTINGS.model_copy(update={"schedule": schedule})
+    saved: list[dict[str, Any]] = []
+
+    def kill(progress: Progress) -> None:
+        if progress.epoch == epochs:
+            torch.save(vars(progress) | {"rows": [tuple(row) for row in progress.rows]}, tmp_path / "state.pt")
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(data, settings, on_epoch=kill)
+    saved.append(torch.load(tmp_path / "state.pt", weights_only=True))
+    restored = Progress(**saved[0] | {"rows": [history.Row(*row) for row in saved[0]["rows"]]})
+    assert same(run(data, settings, progress=restored), run(data, settings))
+
+
+def test_every_loss_sees_the_same_images_in_the_same_order(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, list[torch.Tensor]] = {}
+    for name in ("dice", "mse"):
+        kind = type(losses.build(name))
+        original = kind.__call__
+
+        def spy(
+            self: Any, logits: torch.Tensor, target: torch.Tensor, *, name: str = name, original: Any = original
+        ) -> Any:
+            seen.setdefault(name, []).append(target.clone())
+            return original(self, logits, target)
+
+        monkeypatch.setattr(kind, "__call__", spy)
+        run(data, loss=name)
+    assert all(torch.equal(a, b) for a, b in zip(seen["dice"], seen["mse"], strict=True))
+
+
+def test_a_run_that_is_not_finite_stops_at_its_step(data: Data) -> None:
+    settings = SETTINGS.model_copy(update={"optimizer": SGD(kind="sgd", lr=1e30), "schedule": "constant", "epochs": 5})
+    progress = run(data, settings, loss="bce")
+    assert progress.diverged
+    assert progress.epoch == 1
+    assert progress.kept == {}
+    step = history.diverged_step(progress.rows, 0)
+    assert step is not None
+    assert 2 <= step <= 3, "three steps an epoch; the first loss is finite"
+    assert all(np.isfinite(row.value) for row in progress.rows)
+
+
+def test_keep_last_keeps_the_last(data: Data) -> None:
+    progress = run(data, SETTINGS.model_copy(update={"keep": "last"}))
+    last = progress.state["network"]
+    assert all(torch.equal(progress.kept[name], last[name]) for name in last)
+
+
+def test_a_set_smaller_than_a_batch_trains(data: Data) -> None:
+    small = replace(data, images=data.images[:3], masks=data.masks[:3])
+    assert run(small).epoch == 3
+
+
+def test_history_is_tidy(data: Data, tmp_path: Path) -> None:
+    progress = run(data)
+    history.write(tmp_path / "h.csv", progress.rows)
+    assert (tmp_path / "h.csv").read_text().splitlines()[0] == "seed,epoch,step,split,metric,value"
+    again = history.read(tmp_path / "h.csv")
+    assert [row[:5] for row in again] == [row[:5] for row in progress.rows]
+    assert [row.value for row in again] == pytest.approx([row.value for row in progress.rows], rel=1e-8)
