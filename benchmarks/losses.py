@@ -5,8 +5,8 @@
 For each entry of `tests/losses/loss_oracles.py` (the same options, held equal by a test) and each published
 loss (beside its plain loop of `tests/losses/published_loops.py`) the two take turns, the least time of each
 counts, and `ratio` is ours / theirs. A kind passes if it takes at most 1.1 times its fastest other
-implementation; a published one if its plain loop takes at least 20 times as long. Losses of distances get their
-maps, as in training. Prints JSON.
+implementation; a published one if its plain loop takes at least 20 times as long. Losses of distances get
+their maps, as in training. Prints JSON.
 """
 
 import argparse
@@ -86,18 +86,14 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         if any(found["kind"] == kind for found in rows) and not kind.startswith("report_"):
             continue
         loss, loop = kind_loss(kind), getattr(published_loops, kind, None)
-        logits, target = data(
-            1 if kind == "report_a_coco" else 5
-        )  # the report's COCO network has one channel
+        logits, target = data(1 if kind == "report_a_coco" else 5)  # the report's COCO network has one channel
         maps = loss.target_maps(target)
         functions: list[Function] = [lambda z, t: loss(z, t, maps)]  # noqa: B023
         if loop:
             masks = target * label_values(loss.labels, logits)
             functions.append(lambda z, _: loop(z, masks))  # noqa: B023
         ours, *theirs = race(functions, logits.abs() / 4, target, arguments.repeats)
-        rows.append(
-            row(kind, {}, "plain loop" if loop else None, logits, ours, theirs[0] if theirs else None)
-        )
+        rows.append(row(kind, {}, "plain loop" if loop else None, logits, ours, theirs[0] if theirs else None))
     return rows
 
 
@@ -130,9 +126,7 @@ def verdicts(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=15)
