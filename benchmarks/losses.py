@@ -2,11 +2,11 @@
 
     python benchmarks/losses.py [--images 32] [--size 64] [--repeats 15] [--device cpu] [--kinds dice bce]
 
-For each entry of `tests/losses/loss_oracles.py` (the same options, held equal by a test) and each published loss
-(beside its plain loop of `tests/losses/published_loops.py`): the two take turns, the least time of each counts,
-`ratio` is ours / theirs. A kind passes if it takes at most 1.1 times its fastest other implementation; a
-published one if its plain loop takes at least 20 times as long. Losses of distances get their maps, as in training.
-Prints JSON.
+For each entry of `tests/losses/loss_oracles.py` (the same options, held equal by a test) and each published
+loss (beside its plain loop of `tests/losses/published_loops.py`) the two take turns, the least time of each
+counts, and `ratio` is ours / theirs. A kind passes if it takes at most 1.1 times its fastest other
+implementation; a published one if its plain loop takes at least 20 times as long. Losses of distances get
+their maps, as in training. Prints JSON.
 """
 
 import argparse
@@ -113,7 +113,7 @@ def row(
 
 
 def verdicts(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Which kinds miss their bound: slower than 1.1 × the fastest library, or less than 20 × faster than the loop."""
+    """Which kinds miss their bound: over 1.1 × a library, or less than 20 × faster than the loop."""
     slow, slow_loops = {}, {}
     for found in rows:
         options = json.dumps(found["options"])

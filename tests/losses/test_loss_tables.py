@@ -47,6 +47,8 @@ TABLE: list[tuple[str, dict[str, Any], list[float], list[int], float]] = [
     # Σpt = ¾, Σp² = 9/8, Σt² = 1.
     ("squared_dice", {"smooth": 0}, [Z, Z], [1, 0], 1 - 1.5 / (9 / 8 + 1)),
     ("generalized_dice", {}, [Z, Z], [1, 0], 0.4),
+    ("generalized_dice", {"smooth": 0.5}, [Z, Z], [1, 0], 1 / 3),
+    ("tversky", {"smooth": 0, "alpha": 1, "beta": 2}, [Z, Z], [1, 0], 1.25 / 2),
     # An empty mask with p = ¾, ¾.
     ("dice", {}, [Z, Z], [0, 0], 1.5 / 2.5),
     ("dice", {"empty": "skip"}, [Z, Z], [0, 0], 0),

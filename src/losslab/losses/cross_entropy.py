@@ -65,7 +65,7 @@ class CrossEntropy(Loss):
 def gathered_cross_entropy(
     logits: Tensor, indices: Tensor, weight: Tensor | None = None, *, label_smoothing: float = 0.0
 ) -> Tensor:
-    """As `torch.nn.functional.cross_entropy` of `[N, K, H, W]` and `[N, H, W]`, deterministic on any device."""
+    """PyTorch's `cross_entropy` of `[N, K, H, W]` and `[N, H, W]`, deterministic on any device."""
     log_p = logits.log_softmax(1)
     weight = logits.new_ones(logits.shape[1]) if weight is None else weight
     weights = weight[indices]  # [N, H, W]

@@ -18,7 +18,8 @@ class Dice(Overlap):
     Convention: sigmoid inside; `reduce="batch"` pools the images and averages over classes, `"sample"`
     averages over images and classes. An empty mask costs Σp/(Σp + s): 0 for an empty prediction when s > 0,
     while with s = 0 empty planes of truth and prediction count as a perfect 0; `empty="skip"` leaves empty
-    masks out of the mean. Sums are not squared (`squared_dice` has squares).
+    masks out of the mean. Sums are not squared (`squared_dice` has squares). MONAI's `DiceLoss` is the same;
+    segmentation_models_pytorch gives a class that is absent from the batch 0, and its smooth of 1 is 2 here.
 
     Helps: rare foreground, since background that is right does not count. Probabilities become nearly 0 or 1:
     not calibrated. With `reduce="sample"` and many absent classes the empty masks set most of the gradient.

@@ -24,7 +24,7 @@ class GeneralizedDice(Loss):
     value per image and averages. `weights`: square as above, simple 1/Σt_c, uniform 1. A class with an empty
     mask gets the largest weight among the others (1 if all are empty), so with `reduce="sample"` absent
     classes weigh as much as the rarest one. Weights are about 1/Σt² in size and `smooth` adds to weighed
-    sums: keep it far below 1/Σt.
+    sums: keep it far below 1/Σt. MONAI's is the same unless all are empty, where it gives 0.
 
     Helps: classes of very different size. With one class it is `dice`.
 

@@ -17,7 +17,9 @@ class IoU(Overlap):
 
     Convention: as `dice`: sigmoid inside; `reduce="batch"` pools the images and averages over classes,
     `"sample"` averages over images and classes; an empty mask costs Σp/(Σp + s), with s = 0 two empty planes
-    cost 0, and `empty="skip"` leaves empty masks out of the mean.
+    cost 0, and `empty="skip"` leaves empty masks out of the mean. MONAI's `jaccard=True` adds its smooth to
+    twice the counts, so its 1 is ½ here; segmentation_models_pytorch gives a class that is absent from the
+    batch 0.
 
     Helps: as `dice`, when IoU is what is scored; its gradient is flatter far from the truth and steeper near
     it.

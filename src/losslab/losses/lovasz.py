@@ -24,7 +24,8 @@ class Lovasz(Loss):
     beyond ±1; an empty mask costs its largest error. Softmax: classes and background exclude each other as in
     `cross_entropy`, and the mean is over those present in the truth, background among them. `reduce="batch"`
     pools the images per class, `"sample"` takes one value per image and class (softmax: mean over all present
-    pairs, where the paper's code averages within images first).
+    pairs, where the paper's code averages within images first). The hinge of segmentation_models_pytorch
+    pools (`batch`), that of kornia does not (`sample`).
 
     Helps: IoU itself is what counts; often used to fine-tune after `bce`, since it is slow to start and needs
     a sort.

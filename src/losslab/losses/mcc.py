@@ -22,6 +22,7 @@ class MCC(Loss):
     Convention: sigmoid inside; `reduce="batch"` pools the images and averages over classes, `"sample"`
     averages over images and classes. A mask that is empty or full has no correlation with anything: it costs
     0 and has no gradient, whatever is predicted. A constant prediction beside another mask costs 1.
+    segmentation_models_pytorch pools the classes too, and an empty mask costs about 1 there.
 
     Helps: foreground and background that matter alike: true negatives count, unlike in `dice`.
 

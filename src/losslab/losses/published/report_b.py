@@ -126,7 +126,7 @@ def per_batch(mean: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, masks: 
 
 
 class PixelDice(torch.autograd.Function):
-    """Mean of 1 − q with q = (2om + 1)/(o + m + 1), and its slope (q − 2m)/(o + m + 1) at the price of two passes."""
+    """Mean of 1 − q, q = (2om + 1)/(o + m + 1), with its slope (q − 2m)/(o + m + 1) in few passes."""
 
     @staticmethod
     def forward(outputs: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
