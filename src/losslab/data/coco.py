@@ -7,12 +7,12 @@ full size and reduces both image and mask. `extract.json` accounts for every ima
 import multiprocessing
 import os
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -167,35 +167,50 @@ class Coco(Dataset):
         )
 
     def write_tensors(self, raw: Path, out: Path) -> None:
-        options = self.extract
         selection = read_selection(raw)
-        planes = ("foreground",) if options.planes == "binary" else selection.classes
         unreadable: list[dict[str, Any]] = []
-        splits = {}
-        for split, wanted in selection.splits.items():
-            reasons, outlines, kept = Counter(wanted.left_out), Counter(wanted.annotations_left_out), 0
-            jobs = [_job(image, raw, planes, options.image_size) for image in wanted.images]
-            with Writer(out / f"{split}.safetensors", dataset="COCO", classes=planes, source=wanted.source) as writer:
-                for image, result in zip(wanted.images, _extract_all(jobs, options.workers), strict=True):
-                    if isinstance(result, str):
-                        reasons[result] += 1
-                        outlines[result] += image.annotations
-                        if result != "mask_vanishes":
-                            unreadable.append({"split": split, "id": image.id, "reason": result})
-                            self._bound(unreadable)
-                    else:
-                        writer.append(str(image.id), *result)
-                        outlines.update(image.ignored)
-                        kept += 1
-                if not kept:
-                    raise InputError(f"no image of {split} is left: {dict(reasons)}")
-            splits[split] = {
-                "kept": kept,
-                "left_out": dict(reasons),
-                "annotations": {"kept": kept, "left_out": dict(outlines)},
+        images = sum(len(split.images) for split in selection.splits.values())
+        with _Workers(self.extract.workers, images) as workers:
+            splits = {
+                name: self._write_split(name, split, selection.classes, raw, out, workers, unreadable)
+                for name, split in selection.splits.items()
             }
         about = {"source_images": selection.source_images, "source_annotations": selection.source_annotations}
         write_json(out / "extract.json", {**about, "splits": splits, "unreadable": unreadable})
+
+    def _write_split(
+        self,
+        name: str,
+        split: SplitSelection,
+        classes: tuple[str, ...],
+        raw: Path,
+        out: Path,
+        workers: "_Workers",
+        unreadable: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        """Write one split's tensors; its account, and what cannot be read added to `unreadable`."""
+        planes = ("foreground",) if self.extract.planes == "binary" else classes
+        reasons, outlines, kept = Counter(split.left_out), Counter(split.annotations_left_out), 0
+        jobs = [_job(image, raw, planes, self.extract.image_size) for image in split.images]
+        with Writer(out / f"{name}.safetensors", dataset="COCO", classes=planes, source=split.source) as writer:
+            for image, result in zip(split.images, workers.extract(jobs), strict=True):
+                if isinstance(result, str):
+                    reasons[result] += 1
+                    outlines[result] += image.annotations
+                    if result != "mask_vanishes":  # that one is the doing of image_size, not of the source
+                        unreadable.append({"split": name, "id": image.id, "reason": result})
+                        self._bound(unreadable)
+                else:
+                    writer.append(str(image.id), *result)
+                    outlines.update(image.ignored)
+                    kept += 1
+            if not kept:
+                raise InputError(f"no image of {name} is left: {dict(reasons)}")
+        return {
+            "kept": kept,
+            "left_out": dict(reasons),
+            "annotations": {"kept": kept, "left_out": dict(outlines)},
+        }
 
     def _bound(self, unreadable: list[dict[str, Any]]) -> None:
         if len(unreadable) > self.extract.max_unreadable:
@@ -218,6 +233,9 @@ def read_selection(raw: Path) -> Selection:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
 
 
+_Result = tuple[Array, Array] | str
+
+
 class _Job(NamedTuple):
     """One image to extract, or the reason why it cannot be."""
 
@@ -232,12 +250,12 @@ class _Job(NamedTuple):
 
 
 def _job(image: Selected, raw: Path, planes: tuple[str, ...], size: int) -> _Job:
-    plane = 0 if image.category not in planes or len(planes) == 1 else planes.index(image.category)
+    plane = planes.index(image.category) if image.category in planes else 0
     outline = bytes(image.segmentation)
     return _Job(raw / image.file, outline, image.width, image.height, plane, len(planes), size, image.lacking)
 
 
-def _extract(job: _Job) -> tuple[Array, Array] | str:
+def _extract(job: _Job) -> _Result:
     """An image `[3, S, S]` and its mask `[C, S, S]`, or why not."""
     try:
         if job.lacking:
@@ -254,36 +272,41 @@ def _extract(job: _Job) -> tuple[Array, Array] | str:
     return image, masks
 
 
-def _extract_chunk(jobs: tuple[_Job, ...]) -> list[tuple[Array, Array] | str]:
+def _extract_chunk(jobs: list[_Job]) -> list[_Result]:
     return [_extract(job) for job in jobs]
 
 
-def _extract_all(jobs: list[_Job], workers: int | None) -> Iterator[tuple[Array, Array] | str]:
-    """The results in the order of the jobs; never more than a few chunks for each worker are in memory."""
-    workers = min(workers or os.cpu_count() or 1, -(-len(jobs) // CHUNK))
-    bar = tqdm(total=len(jobs), unit="image", disable=None)
-    with bar:
-        for result in chain.from_iterable(_chunks(jobs, workers)):
-            bar.update()
-            yield result
+class _Workers:
+    """Extracts images over processes, or in this one where starting others would take longer than the work."""
 
+    def __init__(self, workers: int | None, jobs: int) -> None:
+        self.workers = min(workers or os.cpu_count() or 1, -(-jobs // CHUNK))
+        # Spawned, not forked: whoever calls may have threads.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(self.workers, context) if self.workers > 1 else None
 
-def _chunks(jobs: list[_Job], workers: int) -> Iterator[list[tuple[Array, Array] | str]]:
-    chunks = [tuple(jobs[start : start + CHUNK]) for start in range(0, len(jobs), CHUNK)]
-    if workers <= 1:
-        yield from map(_extract_chunk, chunks)
-        return
-    # Spawned, not forked: whoever calls may have threads.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        running: deque[Future[list[tuple[Array, Array] | str]]] = deque()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def extract(self, jobs: list[_Job]) -> Iterator[_Result]:
+        """The results in the order of the jobs; no more than a few chunks for each worker are in memory."""
+        chunks = (jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK))
+        results = chain.from_iterable(self._parallel(chunks) if self._pool else map(_extract_chunk, chunks))
+        return iter(tqdm(results, total=len(jobs), unit="image", disable=None))
+
+    def _parallel(self, chunks: Iterable[list[_Job]]) -> Iterator[list[_Result]]:
+        assert self._pool is not None
+        running: deque[Future[list[_Result]]] = deque()
         try:
             for chunk in chunks:
-                running.append(pool.submit(_extract_chunk, chunk))
-                if len(running) > 3 * workers:
+                running.append(self._pool.submit(_extract_chunk, chunk))
+                if len(running) > 3 * self.workers:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
         except BrokenProcessPool:
             raise InputError("a worker process was killed (out of memory?); try fewer extract.workers") from None
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -17,7 +17,7 @@ from losslab.data.coco_annotations import RLE, Segmentation
 from losslab.data.tensors import Array
 
 MAX_PIXELS = 100_000_000
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # not EPS and the like, which start programs
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # not EPS and the like, which start programs
 ORIENTATION = 0x0112  # EXIF tag; its value → what to do with the stored image
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
