@@ -6,6 +6,7 @@ pycocotools, which is C and trusts its input, before it is checked.
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -78,7 +79,7 @@ def _reduce_image(image: Image.Image, width: int, height: int, size: int) -> Arr
         pixels = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
         rgb = Image.fromarray(pixels).convert("RGB")
     else:
-        rgb = image.convert("RGB")
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
     small = rgb.resize((size, size), Image.Resampling.BILINEAR, box=box)
     if turn is not None:
         small = small.transpose(turn)
@@ -147,17 +148,19 @@ def reduce_mask(mask: Array, size: int) -> Array:
 
     In units of 1/size of a pixel every border falls on a whole number, so that all sums are of integers.
     """
-    covered = _sums(_sums(mask.T, size).T, size)
+    # pycocotools' masks lie column by column: transposed, each sum is of whole rows of memory.
+    covered = _sums(np.ascontiguousarray(_sums(mask.T, size).T), size)
     return (2 * covered >= mask.size).astype(np.uint8)
 
 
-def _sums(rows: NDArray[np.integer], size: int) -> NDArray[np.int64]:
-    """`[R, N]` to `[R, size]`: sums over N/size columns each, in units of 1/size of a column."""
-    length = rows.shape[1]
-    total = np.zeros((rows.shape[0], length + 1), np.int64)
-    np.cumsum(rows, axis=1, out=total[:, 1:])
+def _sums(rows: NDArray[Any], size: int) -> NDArray[np.int64]:
+    """`[N, M]` to `[size, M]`: sums over N/size rows each, in units of 1/size of a row."""
+    length = rows.shape[0]
     whole, part = np.divmod(np.arange(size + 1) * length, size)
-    # Up to each border: the whole columns before it, and the part of the one that it cuts.
-    cut = rows[:, np.minimum(whole, length - 1)].astype(np.int64) * part
-    sums: NDArray[np.int64] = np.diff(total[:, whole] * size + cut, axis=1)
+    sums = np.add.reduceat(rows, whole[:-1], axis=0, dtype=np.int64) * size
+    sums[whole[:-1] == whole[1:]] = 0  # a sum between equal borders is empty, but not to reduceat
+    # Each border cuts a row: what lies before it belongs to the sum before.
+    cut = rows[whole[1:-1]] * part[1:-1, None]
+    sums[:-1] += cut
+    sums[1:] -= cut
     return sums
