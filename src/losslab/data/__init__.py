@@ -36,6 +36,7 @@ class Dataset(Section, ABC):
 
 
 KINDS = {
+    "coco": "coco:Coco",
     "purdue_shapes": "purdue_shapes:PurdueShapes",
 }
 

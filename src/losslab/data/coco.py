@@ -1,0 +1,312 @@
+"""COCO, or any data set in COCO's format: images with one object each, and the object's mask.
+
+`fetch` reads the annotations, selects, and fetches only the selected images; `write_tensors` rasterises the outlines at
+full size and reduces both image and mask. `extract.json` accounts for every image and every annotation of the source.
+"""
+
+import multiprocessing
+import os
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import msgspec
+import numpy as np
+from pydantic import Field, model_validator
+from tqdm import tqdm
+
+from losslab.data import Dataset, coco_annotations
+from losslab.data.coco_images import Unusable, rasterise, read_image, reduce_mask
+from losslab.data.coco_selection import (
+    SPLITS,
+    Rules,
+    Selected,
+    Selection,
+    SplitSelection,
+    draw,
+    judge,
+    left_out,
+    nothing_selected,
+    selected,
+)
+from losslab.data.coco_sources import Downloads, annotation_text, bring_images
+from losslab.data.tensors import Array, Writer
+from losslab.errors import InputError
+from losslab.files import write_json
+from losslab.schema import Section, invalid
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Most = Annotated[int, Field(ge=1)] | None
+CHUNK = 16  # images a worker takes at a time
+
+
+class MaxImages(Section):
+    """The most images of each split, drawn by the seed; none: all."""
+
+    train: Most = None
+    val: Most = None
+    test: Most = None
+
+
+class Download(Section):
+    """Where the data is, and which of it is wanted. `{split}` in a location stands for a split's name below."""
+
+    annotations: str
+    """URL, folder, zip or JSON file."""
+    annotations_sha256: str | None = None
+    annotations_file: str = "annotations/instances_{split}.json"
+    """Where a folder or zip has the annotations of a split."""
+    images: str
+    """URL or path with fields of the image record in braces (`{file_name}`, `{coco_url}`, …), or a folder or zip."""
+    train: str
+    val: str | None = None
+    """The source's name of the split; none: `val_share` of the training file's selected images, drawn by the seed."""
+    test: str | None = None
+    val_share: Share = 0.1
+    test_share: Share = 0.2
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    instances: Literal["only_annotation", "one_of_class"]
+    """An image qualifies with exactly one annotation, of a wanted class; or with exactly one object of the wanted
+    classes, whatever else it shows. A crowd is never the object."""
+    min_box: Annotated[float, Field(ge=0)] = 0
+    """Pixels; of the object's box in the original image."""
+    min_box_side: Literal["longer", "both"] = "longer"
+    max_images: MaxImages = MaxImages()
+    max_missing: Annotated[int, Field(ge=0)] = 10
+    """Selected images that the source may lack."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _splits_differ(self) -> "Download":
+        names = [name for name in (self.train, self.val, self.test) if name is not None]
+        for key, values in (("train, val, test", names), ("classes", list(self.classes))):
+            if len(set(values)) < len(values):
+                raise invalid(key, f"one name is given twice: {', '.join(values)}", values)
+        return self
+
+
+class Extract(Section):
+    """How images and outlines become tensors."""
+
+    image_size: Annotated[int, Field(ge=8, le=4096)]
+    planes: Literal["binary", "per_class"]
+    """One plane for whatever the object is, or one for each of `classes`."""
+    max_unreadable: Annotated[int, Field(ge=0)] = 10
+    """Selected images that may be missing, damaged or badly outlined; they are left out and listed."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Processes; none: one for each processor. The result is the same."""
+
+
+class Coco(Dataset):
+    """Images with exactly one object, from a source in COCO's format."""
+
+    download: Download
+    extract: Extract
+
+    def fetch(self, raw: Path) -> None:
+        options = self.download
+        with Downloads.open() as downloads:
+            selection, records = self._select(downloads)
+            for split, images in records.items():
+                folder, targets = selection.splits[split].source, selection.splits[split].images
+                pairs = [(raw / image.file, record) for image, record in zip(targets, images, strict=True)]
+                lacking = bring_images(options.images, folder, pairs, downloads, options.max_missing)
+                for image in targets:
+                    image.lacking = lacking.get(raw / image.file, "")
+        (raw / "selection.json").write_bytes(msgspec.json.encode(selection))
+
+    def _select(self, downloads: Downloads) -> tuple[Selection, dict[str, list[dict[str, Any]]]]:
+        """What is wanted, and for each split the whole records of its images."""
+        options = self.download
+        rules = Rules(options.classes, options.instances, options.min_box, options.min_box_side)
+        sources = {split: name for split in SPLITS if (name := getattr(options, split)) is not None}
+        files = {}
+        for split, name in sources.items():
+            location, inside = (
+                text.replace("{split}", name) for text in (options.annotations, options.annotations_file)
+            )
+            files[split] = coco_annotations.read(
+                *annotation_text(location, inside, options.annotations_sha256, downloads)
+            )
+        verdicts = {split: judge(file, rules) for split, file in files.items()}
+        drawn = draw(
+            {split: np.flatnonzero(verdict.reasons == "") for split, verdict in verdicts.items()},
+            {"val": options.val_share, "test": options.test_share},
+            options.max_images.model_dump(),
+            options.seed,
+        )
+        splits, records = {}, {}
+        for split, (origin, chosen, over) in drawn.items():
+            file, verdict = files[origin], verdicts[origin]
+            # A drawn split's source is its training file: what does not qualify there is counted once, under train.
+            unfit = np.flatnonzero(verdict.reasons != "") if origin == split else over[:0]
+            reasons = verdict.reasons.copy()
+            reasons[over] = "not_drawn"
+            images = selected(file, verdict, chosen, sources[origin])
+            splits[split] = SplitSelection(
+                sources[origin], images, *left_out(file, reasons, np.concatenate([unfit, over]))
+            )
+            order = chosen[np.argsort(file.image_ids[chosen])]
+            records[split] = file.records(order)
+        for split in SPLITS:
+            if not splits[split].images:
+                why = nothing_selected(list(splits.values()))
+                raise InputError(f"no image is selected for {split}; images are left out for {why}; see download.*")
+        return (
+            Selection(
+                options.classes,
+                sum(len(file.image_ids) for file in files.values()),
+                sum(len(file.ids) for file in files.values()),
+                splits,
+            ),
+            records,
+        )
+
+    def write_tensors(self, raw: Path, out: Path) -> None:
+        selection = read_selection(raw)
+        unreadable: list[dict[str, Any]] = []
+        images = sum(len(split.images) for split in selection.splits.values())
+        with _Workers(self.extract.workers, images) as workers:
+            splits = {
+                name: self._write_split(name, split, selection.classes, raw, out, workers, unreadable)
+                for name, split in selection.splits.items()
+            }
+        about = {"source_images": selection.source_images, "source_annotations": selection.source_annotations}
+        write_json(out / "extract.json", {**about, "splits": splits, "unreadable": unreadable})
+
+    def _write_split(
+        self,
+        name: str,
+        split: SplitSelection,
+        classes: tuple[str, ...],
+        raw: Path,
+        out: Path,
+        workers: "_Workers",
+        unreadable: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        """Write one split's tensors; its account, and what cannot be read added to `unreadable`."""
+        planes = ("foreground",) if self.extract.planes == "binary" else classes
+        reasons, outlines, kept = Counter(split.left_out), Counter(split.annotations_left_out), 0
+        jobs = [_job(image, raw, planes, self.extract.image_size) for image in split.images]
+        with Writer(out / f"{name}.safetensors", dataset="COCO", classes=planes, source=split.source) as writer:
+            for image, result in zip(split.images, workers.extract(jobs), strict=True):
+                if isinstance(result, str):
+                    reasons[result] += 1
+                    outlines[result] += image.annotations
+                    if result != "mask_vanishes":  # that one is the doing of image_size, not of the source
+                        unreadable.append({"split": name, "id": image.id, "reason": result})
+                        self._bound(unreadable)
+                else:
+                    writer.append(str(image.id), *result)
+                    outlines.update(image.ignored)
+                    kept += 1
+            if not kept:
+                raise InputError(f"no image of {name} is left: {dict(reasons)}")
+        return {
+            "kept": kept,
+            "left_out": dict(reasons),
+            "annotations": {"kept": kept, "left_out": dict(outlines)},
+        }
+
+    def _bound(self, unreadable: list[dict[str, Any]]) -> None:
+        if len(unreadable) > self.extract.max_unreadable:
+            listed = ", ".join(f"{entry['split']} {entry['id']} ({entry['reason']})" for entry in unreadable[:5])
+            raise InputError(f"more than extract.max_unreadable images cannot be read: {listed}")
+
+
+def read_selection(raw: Path) -> Selection:
+    """What `fetch` selected.
+
+    Raises:
+        InputError: `raw` has no selection, or a damaged one.
+    """
+    path = raw / "selection.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Selection)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run `dvc repro`") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
+
+
+_Result = tuple[Array, Array] | str
+
+
+class _Job(NamedTuple):
+    """One image to extract, or the reason why it cannot be."""
+
+    path: Path
+    segmentation: bytes
+    width: int
+    height: int
+    plane: int
+    planes: int
+    size: int
+    lacking: str
+
+
+def _job(image: Selected, raw: Path, planes: tuple[str, ...], size: int) -> _Job:
+    plane = planes.index(image.category) if image.category in planes else 0
+    outline = bytes(image.segmentation)
+    return _Job(raw / image.file, outline, image.width, image.height, plane, len(planes), size, image.lacking)
+
+
+def _extract(job: _Job) -> _Result:
+    """An image `[3, S, S]` and its mask `[C, S, S]`, or why not."""
+    try:
+        if job.lacking:
+            raise Unusable(job.lacking)
+        # The mask first: a record's absurd size shows here without touching the file.
+        mask = reduce_mask(rasterise(job.segmentation, job.width, job.height), job.size)
+        image = read_image(job.path, job.width, job.height, job.size)
+        if not mask.any():
+            raise Unusable("mask_vanishes")
+    except Unusable as reason:
+        return str(reason)
+    masks = np.zeros((job.planes, job.size, job.size), np.uint8)
+    masks[job.plane] = mask
+    return image, masks
+
+
+def _extract_chunk(jobs: list[_Job]) -> list[_Result]:
+    return [_extract(job) for job in jobs]
+
+
+class _Workers:
+    """Extracts images over processes, or in this one where starting others would take longer than the work."""
+
+    def __init__(self, workers: int | None, jobs: int) -> None:
+        self.workers = min(workers or os.cpu_count() or 1, -(-jobs // CHUNK))
+        # Spawned, not forked: whoever calls may have threads.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(self.workers, context) if self.workers > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def extract(self, jobs: list[_Job]) -> Iterator[_Result]:
+        """The results in the order of the jobs; no more than a few chunks for each worker are in memory."""
+        chunks = (jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK))
+        results = chain.from_iterable(self._parallel(chunks) if self._pool else map(_extract_chunk, chunks))
+        return iter(tqdm(results, total=len(jobs), unit="image", disable=None))
+
+    def _parallel(self, chunks: Iterable[list[_Job]]) -> Iterator[list[_Result]]:
+        assert self._pool is not None
+        running: deque[Future[list[_Result]]] = deque()
+        try:
+            for chunk in chunks:
+                running.append(self._pool.submit(_extract_chunk, chunk))
+                if len(running) > 3 * self.workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        except BrokenProcessPool:
+            raise InputError("a worker process was killed (out of memory?); try fewer extract.workers") from None

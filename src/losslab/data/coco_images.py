@@ -1,0 +1,166 @@
+"""One image file and one outline to one small image and one small mask; whatever cannot be read has a named reason.
+
+Files and outlines come from anywhere, so nothing is decoded before its header is believable, and no outline reaches
+pycocotools, which is C and trusts its input, before it is checked.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from losslab.data.coco_annotations import RLE, Segmentation
+from losslab.data.tensors import Array
+
+MAX_PIXELS = 100_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # not EPS and the like, which start programs
+ORIENTATION = 0x0112  # EXIF tag; its value → what to do with the stored image
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Unusable(Exception):
+    """This image is left out; the message is the reason, one word."""
+
+
+def read_image(path: Path, width: int, height: int, size: int) -> Array:
+    """The image reduced to uint8 `[3, size, size]`, RGB; `width` and `height` are what its record says.
+
+    EXIF orientation is applied where the record's size agrees with the turned image.
+
+    Raises:
+        Unusable: there is no such file, it is empty, no image, damaged, or of another size than the record says.
+    """
+    if not path.is_file():
+        raise Unusable("missing")
+    if path.stat().st_size == 0:
+        raise Unusable("empty_file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # oddities of metadata, and large headers, which are checked here
+        try:
+            image = Image.open(path, formats=FORMATS)
+        except Exception as error:  # hostile files make Pillow raise almost anything
+            bomb = isinstance(error, Image.DecompressionBombError)
+            raise Unusable("too_large" if bomb else "not_an_image") from None
+        with image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Unusable("too_large")
+            try:
+                return _reduce_image(image, width, height, size)
+            except (Unusable, MemoryError):
+                raise
+            except Exception:
+                raise Unusable("damaged") from None
+
+
+def _reduce_image(image: Image.Image, width: int, height: int, size: int) -> Array:
+    orientation = image.getexif().get(ORIENTATION, 1)
+    turn = TURNS.get(orientation)
+    if (image.size[::-1] if orientation in {5, 6, 7, 8} else image.size) != (width, height):
+        turn = None
+        if image.size != (width, height):
+            raise Unusable("size_disagrees")
+    # A JPEG can be decoded at 1/2, 1/4 or 1/8, averaged; twice the size wanted is left for the filter.
+    drafted = image.draft(None, (2 * size, 2 * size))
+    box = drafted[1] if drafted else None
+    if image.mode.startswith("I;16"):
+        pixels = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        rgb = Image.fromarray(pixels).convert("RGB")
+    else:
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+    small = rgb.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    if turn is not None:
+        small = small.transpose(turn)
+    return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+
+
+def rasterise(segmentation: bytes, width: int, height: int) -> Array:
+    """The mask of an outline at full size, uint8 `[height, width]` of 0 and 1, by pycocotools.
+
+    Raises:
+        Unusable: the outline is missing, malformed, far outside the image, or covers no pixel.
+    """
+    if width * height > MAX_PIXELS:
+        raise Unusable("too_large")
+    outline: Segmentation = msgspec.json.decode(segmentation, type=Segmentation)
+    if not outline:
+        raise Unusable("no_segmentation")
+    if isinstance(outline, RLE):
+        counts = decompress(outline.counts) if isinstance(outline.counts, str) else outline.counts
+        if outline.size != (height, width) or min(counts, default=-1) < 0 or sum(counts) != width * height:
+            raise Unusable("bad_rle")
+        runs = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    else:
+        for polygon in outline:
+            # pycocotools takes four numbers for a box.
+            if len(polygon) < 6 or len(polygon) % 2:
+                raise Unusable("bad_polygon")
+            # It also walks every pixel of an edge, however far out.
+            x, y = np.array(polygon).reshape(-1, 2).T
+            if x.min() < -width or x.max() > 2 * width or y.min() < -height or y.max() > 2 * height:
+                raise Unusable("polygon_outside_image")
+        runs = coco_mask.merge(coco_mask.frPyObjects(outline, height, width))
+    mask: Array = coco_mask.decode(runs)
+    if not mask.any():
+        raise Unusable("no_area")
+    return mask
+
+
+def decompress(text: str) -> list[int]:
+    """The run lengths in COCO's compressed text: 5 bits a character, lowest first, from the third run on as the
+    difference to the run two before.
+
+    Raises:
+        Unusable: the text is cut short, or has characters that such text has not.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for sign in text:
+        bits = ord(sign) - 48
+        if not 0 <= bits < 64 or shift > 30:
+            raise Unusable("bad_rle")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise Unusable("bad_rle")
+    return counts
+
+
+def reduce_mask(mask: Array, size: int) -> Array:
+    """`[H, W]` of 0 and 1 to `[size, size]`: 1 where at least half of a small pixel's area is covered, exactly.
+
+    In units of 1/size of a pixel every border falls on a whole number, so that all sums are of integers.
+    """
+    # pycocotools' masks lie column by column: transposed, each sum is of whole rows of memory.
+    covered = _sums(np.ascontiguousarray(_sums(mask.T, size).T), size)
+    return (2 * covered >= mask.size).astype(np.uint8)
+
+
+def _sums(rows: NDArray[Any], size: int) -> NDArray[np.int64]:
+    """`[N, M]` to `[size, M]`: sums over N/size rows each, in units of 1/size of a row."""
+    length = rows.shape[0]
+    whole, part = np.divmod(np.arange(size + 1) * length, size)
+    sums = np.add.reduceat(rows, whole[:-1], axis=0, dtype=np.int64) * size
+    sums[whole[:-1] == whole[1:]] = 0  # a sum between equal borders is empty, but not to reduceat
+    # Each border cuts a row: what lies before it belongs to the sum before.
+    cut = rows[whole[1:-1]] * part[1:-1, None]
+    sums[:-1] += cut
+    sums[1:] -= cut
+    return sums

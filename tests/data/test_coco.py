@@ -1,0 +1,284 @@
+"""COCO end to end: real images where `shared/coco_mini` is at hand, and small sets made here."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from coco_world import Server, coco_file, dataset, run, serve, wait_for, write_set
+from PIL import Image
+from pycocotools.coco import COCO
+
+from losslab.data import tensors
+from losslab.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+WANTED = {"train": "train2017", "test": "val2017", "classes": ("person", "cat", "dog"), "instances": "one_of_class"}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+
+
+@pytest.fixture(scope="session")
+def coco_mini() -> Path:
+    folder = Path(os.environ.get("LOSSLAB_COCO_MINI", ROOT.parent / "shared" / "coco_mini"))
+    if not folder.is_dir():
+        pytest.skip("shared/coco_mini, 343 real COCO images, is not here")
+    return folder
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serve() as world:
+        yield world
+
+
+def area_reduced(mask: np.ndarray, size: int) -> np.ndarray:
+    """Every pixel repeated `size` times both ways, then plain block means: slow and exact."""
+    tall = np.repeat(mask.astype(np.int64), size, axis=0).reshape(size, mask.shape[0], -1).sum(axis=1)
+    wide = np.repeat(tall, size, axis=1).reshape(size, size, mask.shape[1]).sum(axis=2)
+    return (2 * wide >= mask.size).astype(np.uint8)
+
+
+def members(account: dict[str, Any], what: str = "images") -> int:
+    splits = account["splits"].values()
+    parts = splits if what == "images" else [split["annotations"] for split in splits]
+    return sum(part["kept"] + sum(part["left_out"].values()) for part in parts)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_every_mask_of_real_coco_is_the_area_reduction_of_pycocotools_mask(
+    coco_mini: Path, tmp_path: Path, workers: int
+) -> None:
+    made = dataset(coco_mini, **WANTED, extract_image_size=64, extract_workers=workers)
+    account = run(made, tmp_path / "w")
+    assert members(account) == account["source_images"] == 343
+    assert members(account, "annotations") == account["source_annotations"] == 2974
+    assert account["unreadable"] == []
+    checked = 0
+    for split in ("train", "val", "test"):
+        store = tensors.read(tmp_path / "w/out" / f"{split}.safetensors")
+        coco = COCO(str(coco_mini / "annotations" / f"instances_{store.source}.json"))
+        wanted = coco.getCatIds(catNms=list(WANTED["classes"]))
+        for image_id, image, mask in zip(store.ids, store.images, store.masks, strict=True):
+            [annotation] = coco.loadAnns(coco.getAnnIds(int(image_id), wanted, iscrowd=False))
+            plane = WANTED["classes"].index(coco.cats[annotation["category_id"]]["name"])
+            expected = np.zeros_like(mask)
+            expected[plane] = area_reduced(coco.annToMask(annotation), 64)
+            np.testing.assert_array_equal(mask, expected)
+            assert image.std() > 5
+            checked += 1
+    assert checked > 60
+
+
+def test_the_number_of_workers_does_not_change_a_byte(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", coco_file(40))
+    written = []
+    for workers in (1, 2):
+        run(dataset(folder, extract_workers=workers), tmp_path / str(workers))
+        written.append([(p.name, p.read_bytes()) for p in sorted((tmp_path / str(workers) / "out").iterdir())])
+    assert written[0] == written[1]
+
+
+def official(world: Server, folder: Path, splits: tuple[str, ...]) -> dict[str, str]:
+    """Serve a folder as the official hosts do; the two locations for params.yaml."""
+    text = BytesIO()
+    with zipfile.ZipFile(text, "w", zipfile.ZIP_DEFLATED) as archive:
+        for split in splits:
+            archive.write(folder / f"annotations/instances_{split}.json", f"annotations/instances_{split}.json")
+            world.files |= {f"/{split}/{p.name}": p.read_bytes() for p in (folder / split).iterdir()}
+    world.files["/annotations/annotations_trainval2017.zip"] = text.getvalue()
+    return {
+        "annotations": f"{world.url}/annotations/annotations_trainval2017.zip",
+        "images": f"{world.url}/{{split}}/{{file_name}}",
+    }
+
+
+def test_a_server_in_the_official_layout_gives_what_the_folder_gives(
+    coco_mini: Path, tmp_path: Path, server: Server
+) -> None:
+    where = official(server, coco_mini, ("train2017", "val2017"))
+    run(dataset(coco_mini, **WANTED | where), tmp_path / "served")
+    run(dataset(coco_mini, **WANTED), tmp_path / "folder")
+    for name in ("train.safetensors", "val.safetensors", "test.safetensors", "extract.json"):
+        assert (tmp_path / "served/out" / name).read_bytes() == (tmp_path / "folder/out" / name).read_bytes()
+    # The archive once, and the selected images alone.
+    selected = {f"/{path.parent.name}/{path.name}" for path in (tmp_path / "folder/raw/images").rglob("*.jpg")}
+    assert server.counts == Counter(selected | {"/annotations/annotations_trainval2017.zip"})
+    assert 50 < len(selected) < 100
+
+
+def test_a_second_fetch_asks_the_server_for_nothing(tmp_path: Path, server: Server) -> None:
+    where = official(server, write_set(tmp_path / "set", coco_file()), ("all",))
+    run(dataset("", **where), tmp_path / "one")
+    before = len(server.requests)
+    run(dataset("", **where), tmp_path / "two")
+    assert len(server.requests) == before
+
+
+def test_a_fetch_killed_midway_fetches_only_what_is_missing(tmp_path: Path, server: Server) -> None:
+    where = official(server, write_set(tmp_path / "set", coco_file(30)), ("all",))
+    finished: list[str] = []
+
+    def slow_after_ten(handler: Any, body: bytes) -> bool:
+        if handler.path.endswith(".png"):
+            if len(finished) >= 10:
+                time.sleep(60)
+            finished.append(handler.path)
+        return False
+
+    server.misbehave = slow_after_ten
+    code = f"""if True:
+        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path; from coco_world import dataset
+        Path('raw').mkdir(); dataset('', **{where!r}).fetch(Path('raw'))"""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=env)
+    wait_for(lambda: len(list((tmp_path / "downloads").rglob("*.png"))) >= 10)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    whole = {path.name.split("-", 1)[1] for path in (tmp_path / "downloads").rglob("*.png")}
+    server.misbehave = lambda handler, body: False
+    server.requests.clear()
+    account = run(dataset("", **where), tmp_path / "again")
+    assert members(account) == 30
+    asked = {path.rpartition("/")[2] for path, _ in server.requests}
+    assert asked == {f"{i:04}.png" for i in range(30)} - whole
+
+
+def test_a_zip_of_images_and_a_pattern_with_any_field_work(tmp_path: Path, server: Server) -> None:
+    file = coco_file()
+    folder = write_set(tmp_path / "set", file)
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for path in (folder / "all").iterdir():
+            archive.write(path, f"all/{path.name}")
+    for record in file["images"]:
+        body = (folder / "all" / record["file_name"]).read_bytes()
+        server.files[f"/{record['site']}/{record['id']}"] = body
+    accounts = [
+        run(dataset(folder, images=where), tmp_path / str(index))
+        for index, where in enumerate((str(folder), str(tmp_path / "images.zip"), server.url + "/{site}/{id}"))
+    ]
+    assert accounts[0] == accounts[1] == accounts[2]
+
+
+def test_missing_splits_are_drawn_by_the_seed_from_the_only_one(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", coco_file(40))
+    account = run(dataset(folder), tmp_path / "a")
+    assert {split: part["kept"] for split, part in account["splits"].items()} == {"train": 28, "val": 4, "test": 8}
+    ids = {split: tensors.read(tmp_path / "a/out" / f"{split}.safetensors").ids for split in ("train", "val", "test")}
+    assert len({i for split in ids.values() for i in split}) == 40
+    run(dataset(folder, seed=1), tmp_path / "b")
+    assert tensors.read(tmp_path / "b/out/test.safetensors").ids != ids["test"]
+
+
+def test_fewer_images_are_a_part_of_more(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", coco_file(40))
+    run(dataset(folder), tmp_path / "all")
+    account = run(dataset(folder, max_images={"train": 5}), tmp_path / "few")
+    assert account["splits"]["train"]["left_out"] == {"not_drawn": 23}
+    few, every = (tensors.read(tmp_path / name / "out/train.safetensors").ids for name in ("few", "all"))
+    assert set(few) < set(every)
+
+
+def damaged_set(tmp_path: Path) -> Path:
+    """Images 1 to 9 each wrong in another way."""
+    file = coco_file(30)
+    folder = write_set(tmp_path / "set", file)
+    pictures = folder / "all"
+    (pictures / "0001.png").unlink()
+    (pictures / "0002.png").write_bytes(b"")
+    (pictures / "0003.png").write_bytes(b"GIF? no")
+    whole = (pictures / "0004.png").read_bytes()
+    (pictures / "0004.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("L", (33, 32)).save(pictures / "0005.png")
+    outlines = file["annotations"]
+    outlines[6]["segmentation"] = [[1, 1, 2, 2]]
+    outlines[7]["segmentation"] = [[1e9, 0, 1e9, 5, 0, 5]]
+    outlines[8]["segmentation"] = {"size": [32, 32], "counts": [3, 4]}
+    outlines[9]["segmentation"] = [[4, 4, 4, 4, 4, 4]]
+    (folder / "annotations/instances_all.json").write_text(json.dumps(file))
+    return folder
+
+
+REASONS = {
+    1: "missing",
+    2: "empty_file",
+    3: "not_an_image",
+    4: "damaged",
+    5: "size_disagrees",
+    6: "bad_polygon",
+    7: "polygon_outside_image",
+    8: "bad_rle",
+    9: "no_area",
+}
+
+
+def test_what_cannot_be_read_is_left_out_counted_and_listed(tmp_path: Path) -> None:
+    account = run(dataset(damaged_set(tmp_path)), tmp_path / "a")
+    assert {entry["id"]: entry["reason"] for entry in account["unreadable"]} == REASONS
+    assert members(account) == members(account, "annotations") == 30
+
+
+def test_more_than_max_unreadable_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"more than extract.max_unreadable .*\(.*\)"):
+        run(dataset(damaged_set(tmp_path), extract_max_unreadable=8), tmp_path / "a")
+
+
+def test_more_than_max_missing_is_an_error_of_the_download(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"0001.png is missing; 1 such images, more than 0"):
+        run(dataset(damaged_set(tmp_path), max_missing=0), tmp_path / "a")
+
+
+def test_an_image_the_server_lacks_is_listed(tmp_path: Path, server: Server) -> None:
+    where = official(server, write_set(tmp_path / "set", coco_file()), ("all",))
+    del server.files["/all/0003.png"]
+    account = run(dataset("", **where), tmp_path / "a")
+    assert [(entry["id"], entry["reason"]) for entry in account["unreadable"]] == [(3, "missing")]
+
+
+@pytest.mark.parametrize("name", ["../x.png", "/etc/x.png", "a/../../x.png", "C:\\x.png"])
+def test_a_zip_with_names_that_lead_out_is_refused(tmp_path: Path, name: str) -> None:
+    folder = write_set(tmp_path / "set", coco_file())
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        archive.writestr(name, b"x")
+    with pytest.raises(InputError, match="unsafe name"):
+        run(dataset(folder, images=str(tmp_path / "images.zip")), tmp_path / "a")
+
+
+def test_a_damaged_zip_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(InputError, match=r"cut\.zip: not a whole zip file"):
+        run(dataset(tmp_path / "cut.zip"), tmp_path / "a")
+
+
+def test_nothing_selected_says_why(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no image is selected .*small_box: 12"):
+        run(dataset(write_set(tmp_path / "set", coco_file()), min_box=17), tmp_path / "a")
+
+
+def test_binary_planes_hold_every_class(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", coco_file())
+    run(dataset(folder, extract_planes="binary"), tmp_path / "a")
+    store = tensors.read(tmp_path / "a/out/train.safetensors")
+    assert store.classes == ("foreground",)
+    assert store.masks.shape[1] == 1
+    assert store.masks.any(axis=(1, 2, 3)).all()
+
+
+def test_losslab_data_imports_no_torch() -> None:
+    code = "import sys, losslab.data.coco; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, check=True)
