@@ -7,7 +7,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 READY = .venv/ready
 
-.PHONY: repro jobs check track ui test test-slow lint lock clean help
+.PHONY: repro jobs check track ui test test-slow lock clean help
 
 repro: $(READY)  ## run what is out of date: download, extract, train, evaluate, compare, report
 	dvc repro
@@ -33,7 +33,7 @@ test: $(READY)  ## lint, types and tests
 	ruff check
 	ruff format --check
 	mypy
-	python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(READY)  ## the tests that take minutes each
 	python -m pytest -m slow
