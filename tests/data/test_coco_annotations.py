@@ -2,7 +2,11 @@
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,3 +191,53 @@ def test_no_annotation_file_makes_a_traceback(edits: list[tuple[str, Any]], cut:
 @settings(max_examples=5000, deadline=1000, suppress_health_check=list(HealthCheck))
 def test_no_annotation_file_makes_a_traceback_in_5000_cases(edits: list[tuple[str, Any]], cut: int | None) -> None:
     survive(mutated(edits, cut))
+
+
+FULL_SIZE = """
+import json, resource, sys, time
+from losslab.data.coco_annotations import read
+from losslab.data.coco_selection import Rules, judge, selected
+import numpy as np
+started = time.perf_counter()
+with open(sys.argv[1], "rb") as file:
+    columns = read(file.read(), "full.json")
+verdicts = judge(columns, Rules(("class 3", "class 5"), "one_of_class", 100, "longer"))
+chosen = np.flatnonzero(verdicts.reasons == "")
+images, records = selected(columns, verdicts, chosen, "train2017"), columns.records(chosen)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps([time.perf_counter() - started, peak, len(images), len(records)]))
+"""
+
+
+@pytest.mark.slow
+def test_a_file_of_full_coco_size_is_selected_from_within_30_seconds_and_2_gb(tmp_path: Path) -> None:
+    images, annotations = 118_287, 860_000
+    outline = ",".join(f"{k}.25" for k in range(50, 111))  # 448 MB in all, as the official file
+    with (tmp_path / "full.json").open("w") as file:
+        file.write('{"images":[')
+        file.write(
+            ",".join(
+                f'{{"license":1,"file_name":"{i:012}.jpg","coco_url":"http://images.example/train2017/{i:012}.jpg",'
+                f'"height":480,"width":640,"date_captured":"2013-11-14 17:02:52","id":{i}}}'
+                for i in range(images)
+            )
+        )
+        file.write('],"annotations":[')
+        file.write(
+            ",".join(
+                f'{{"segmentation":[[{outline},1.5]],"area":{j % 9999}.5,"iscrowd":0,"image_id":{j * 7919 % images},'
+                f'"bbox":[1.5,2.25,{j % 300}.5,{j % 200}.75],"category_id":{j * 31 % 80 + 1},"id":{j}}}'
+                for j in range(annotations)
+            )
+        )
+        names = ",".join(f'{{"id":{k + 1},"name":"class {k}","supercategory":"s"}}' for k in range(80))
+        file.write(f'],"categories":[{names}]}}')
+    assert (tmp_path / "full.json").stat().st_size > 440e6
+    command = [sys.executable, "-c", FULL_SIZE, str(tmp_path / "full.json")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    seconds, peak, selected, records = json.loads(done.stdout)
+    print(f"{seconds:.1f} s, {peak / 1e9:.2f} GB, {selected} images")
+    assert selected == records > 1000
+    assert seconds < 30
+    assert peak < 2e9
