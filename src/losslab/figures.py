@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -147,9 +148,9 @@ def prediction_grid(
                 if row == 0:
                     axes.set_title(columns[column], fontsize=8)
             grid[row, 0].set_ylabel(names[row], fontsize=7)
-        for colour, word, x in ((RIGHT, "right", 0.36), (MISSED, "missed", 0.48), (FALSE, "false", 0.6)):
-            shade = tuple(channel / 255 for channel in colour)
-            figure.text(x, 0.004, f"■ {word}", color=shade, fontsize=9, weight="bold")
+        shades = {"right": RIGHT, "missed": MISSED, "false": FALSE}
+        patches = [Patch(color=mpl.colors.to_hex(np.divide(shade, 255)), label=word) for word, shade in shades.items()]
+        figure.legend(handles=patches, loc="lower center", ncols=3, frameon=False, fontsize=8)
         _save(figure, path, bottom=0.04)
 
 
