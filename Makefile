@@ -1,6 +1,6 @@
 # `make` sets everything up and runs the pipeline. Everything else: `make help`.
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PORT ?= 5000
 UV = uv==0.13.8
 BIN := $(CURDIR)/.venv/bin
@@ -9,16 +9,15 @@ READY = .venv/ready
 
 .PHONY: repro jobs check track ui test test-slow lock clean help
 
-repro: $(READY)  ## run what is out of date: download, extract, train, evaluate, compare, report
-	dvc repro
-
-jobs: $(READY)  ## the same, JOBS=n trainings side by side
-	dvc repro --quiet extract
+repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
+	dvc repro extract
 	for stage in train evaluate; do \
 	  dvc stage list --name-only --all | grep "^$$stage@" \
 	  | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro --single-item || exit 1; \
 	done
 	dvc repro
+
+jobs: repro  ## the same: make jobs JOBS=4
 
 check: $(READY)  ## check params.yaml
 	python -m losslab check

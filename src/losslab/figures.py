@@ -149,7 +149,10 @@ def prediction_grid(
                     axes.set_title(columns[column], fontsize=8)
             grid[row, 0].set_ylabel(names[row], fontsize=7)
         shades = {"right": RIGHT, "missed": MISSED, "false": FALSE}
-        patches = [Patch(color=mpl.colors.to_hex(np.divide(shade, 255)), label=word) for word, shade in shades.items()]
+        patches = [
+            Patch(color=mpl.colors.to_hex(np.divide(shade, 255)), label=word)  # type: ignore[arg-type]
+            for word, shade in shades.items()
+        ]
         figure.legend(handles=patches, loc="lower center", ncols=3, frameon=False, fontsize=8)
         _save(figure, path, bottom=0.04)
 
