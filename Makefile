@@ -17,7 +17,7 @@ repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a trai
 	done
 	dvc repro
 
-jobs: repro  ## the same: make jobs JOBS=4
+jobs: repro  ## the same; make jobs JOBS=4 for four at a time
 
 check: $(READY)  ## check params.yaml
 	python -m losslab check
@@ -45,7 +45,7 @@ clean:  ## remove checkpoints and unfinished downloads
 	rm -rf checkpoints downloads
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 12
+	@grep -E "^[a-z-]+:.*##" Makefile | sed -E "s/:[^#]*## */\t/" | expand -t 12
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "losslab needs Python 3.11 or newer: make PYTHON=python3.12")'
