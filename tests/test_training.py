@@ -87,11 +87,9 @@ def test_every_loss_sees_the_same_images_in_the_same_order(data: Data, monkeypat
         kind = type(losses.build(name))
         original = kind.__call__
 
-        def spy(
-            self: Any, logits: torch.Tensor, target: torch.Tensor, *, name: str = name, original: Any = original
-        ) -> Any:
+        def spy(self: Any, logits: Any, target: Any, *rest: Any, name: str = name, original: Any = original) -> Any:
             seen.setdefault(name, []).append(target.clone())
-            return original(self, logits, target)
+            return original(self, logits, target, *rest)
 
         monkeypatch.setattr(kind, "__call__", spy)
         run(data, loss=name)
