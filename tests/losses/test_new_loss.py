@@ -33,8 +33,8 @@ def battery(folder: Path, expression: str) -> subprocess.CompletedProcess[str]:
     for name in ("loss_cases.py", "test_loss_contract.py"):
         shutil.copy(ROOT / "tests/losses" / name, folder)
     (folder / "src/losslab/losses/toy.py").write_text(TOY % expression)
-    registry = folder / "src/losslab/losses/__init__.py"
-    registry.write_text(registry.read_text().replace("KINDS = {\n", 'KINDS = {\n    "toy": "toy:Toy",\n'))
+    kinds_file = folder / "src/losslab/losses/__init__.py"
+    kinds_file.write_text(kinds_file.read_text().replace("KINDS = {\n", 'KINDS = {\n    "toy": "toy:Toy",\n'))
     command = [
         sys.executable,
         "-m",
