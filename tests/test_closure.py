@@ -67,3 +67,10 @@ def test_reached_code_counts(root: Path, file: str) -> None:
 def test_kinds_are_found_however_deep(root: Path) -> None:
     spec = {"kind": "sum", "terms": [{"loss": {"kind": "dice"}}, {"loss": {"kind": "mse"}}]}
     assert Project([root / "src"]).kind_modules("lib.losses", spec) == {"lib.losses.dice", "lib.losses.mse"}
+
+
+def test_what_writes_no_output_does_not_count() -> None:
+    root = Path(__file__).parent.parent
+    closure = Project([root / "src", root]).closure({"pipeline.train"})
+    assert "losslab.training" in closure
+    assert not closure & {"losslab.tracking", "losslab.figures", "losslab.statistics"}

@@ -3,7 +3,8 @@
 DVC does not follow Python imports, and depending on all of `src/` would retrain everything on any edit. A fingerprint
 hashes the syntax trees of a stage's import closure without docstrings, so comments, docstrings and formatting do not
 count, nor does a module that the stage cannot reach. Kinds are imported by name at run time, so the caller names them;
-the `KINDS` tables themselves do not count, or adding one's own loss would retrain every other. Standard library only.
+the `KINDS` tables themselves do not count, or adding one's own loss would retrain every other. Nor does the projection
+into MLflow, which writes no output of a stage. Standard library only.
 """
 
 import ast
@@ -12,6 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+BESIDE = frozenset({"losslab.tracking"})
+"""Modules that stages call and that write none of their outputs."""
 
 
 class Project:
@@ -34,7 +38,7 @@ class Project:
         waiting = list(modules)
         while waiting:
             name = waiting.pop()
-            if name in found:
+            if name in found or name in BESIDE:
                 continue
             found.add(name)
             waiting += self._imports(name)
