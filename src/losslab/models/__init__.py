@@ -11,6 +11,7 @@ from torch import nn
 from losslab.registry import Registry
 
 KINDS = {
+    "munet": "munet:MUNet",
     "unet": "unet:UNet",
 }
 
