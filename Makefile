@@ -7,7 +7,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 READY = .venv/ready
 
-.PHONY: repro jobs check track ui test test-slow test-peer lock clean help
+.PHONY: repro jobs check recipe track ui test test-slow test-peer lock clean help
 
 repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
 	dvc repro extract
@@ -21,6 +21,9 @@ jobs: repro  ## the same; make jobs JOBS=4 for four at a time
 
 check: $(READY)  ## check params.yaml
 	python -m losslab check
+
+recipe: $(READY)  ## make recipe NAME=…: put recipes/NAME.yaml in place of params.yaml; NAME=default takes it back
+	python -m losslab.recipes $(NAME)
 
 track: $(READY)  ## bring MLflow up to what the results say
 	python -m losslab track
