@@ -24,7 +24,7 @@ from losslab.errors import InputError
 from losslab.files import atomic_folder
 from losslab.inference import Normalisation, predict
 from losslab.metrics import FIXED_THRESHOLD, pixel_counts
-from losslab.params import Params
+from losslab.params import Params, Train
 from losslab.training import Data, Progress, train
 
 
@@ -34,7 +34,7 @@ def train_seeds(params: Params, dataset: str, loss: str) -> None:
     device = devices.prepare(settings)
     dtype = devices.compute_dtype(settings, device)
     splits = {name: tensors.read(runs.split_file(dataset, name)) for name in ("train", "val")}
-    data = _on_device(splits, device)
+    data = prepared(splits["train"], splits["val"], settings, device)
     classes = splits["train"].classes
     loss_function = losses.registry.build(params.losses[loss])
     build_network = partial(models.registry.build, params.model, in_channels=3, classes=len(classes))
@@ -123,15 +123,14 @@ def restore(key: str) -> Progress:
     return Progress(**saved | {"rows": [history.Row(*row) for row in saved["rows"]]})
 
 
-def _on_device(splits: dict[str, tensors.Split], device: torch.device) -> Data:
-    def to(array: tensors.Array) -> torch.Tensor:
-        return torch.from_numpy(array).to(device)
+def prepared(train: tensors.Split, val: tensors.Split, settings: Train, device: torch.device) -> Data:
+    """The splits on the device, as `train.input` and `train.overfit` say."""
 
-    images = to(splits["train"].images)
-    return Data(
-        images,
-        to(splits["train"].masks),
-        to(splits["val"].images),
-        to(splits["val"].masks),
-        Normalisation.of(images),
-    )
+    def to(array: tensors.Array) -> torch.Tensor:
+        return torch.from_numpy(array[: settings.overfit]).to(device)
+
+    images, masks = to(train.images), to(train.masks)
+    normalise = Normalisation.of(images) if settings.input == "normalised" else Normalisation.none(images.shape[1])
+    if settings.overfit:
+        return Data(images, masks, images, masks, normalise)
+    return Data(images, masks, to(val.images), to(val.masks), normalise)

@@ -47,7 +47,9 @@ def load(path: Path, device: torch.device) -> Model:
         with safe_open(path, "pt", device="cpu") as file:
             about = json.loads(file.metadata()["losslab"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        spec, classes = about["model"], tuple(about["classes"])
+        # The file has all weights: those that training started from need not be here.
+        spec = {key: value for key, value in about["model"].items() if not key.startswith("weights")}
+        classes = tuple(about["classes"])
         network = models.registry.build(spec, in_channels=len(about["mean"]), classes=len(classes))
         network.load_state_dict(state)
         return Model(

@@ -86,7 +86,13 @@ class Train(Section):
     optimizer: Annotated[AdamW | SGD, Field(discriminator="kind")]
     schedule: Literal["one_cycle", "constant"]
     flips: bool
-    keep: Literal["best", "last"]
+    input: Literal["normalised", "raw"] = "normalised"
+    """Images of zero mean and unit deviation per channel, or their values 0–255."""
+    overfit: Count | None = None
+    """Train on the first n training images and validate on the same: can the network learn them at all?"""
+    keep: Literal["best", "last", "lowest_loss"]
+    """The weights with the best validation mIoU at the tuned threshold, those of the last epoch, or those with the
+    lowest validation loss."""
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: Count

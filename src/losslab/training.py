@@ -5,6 +5,7 @@ every loss sees the same images in the same order with the same flips, and a run
 """
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,7 @@ class Progress:
     kept: dict[str, Tensor] = field(default_factory=dict)
     """The weights to keep so far."""
     kept_miou: float = -1.0
+    kept_loss: float = math.inf
     threshold: float = 0.5
     """The threshold with the highest validation mIoU for the kept weights."""
     diverged: bool = False
@@ -158,9 +160,10 @@ def validate(
     threshold, tuned = curve.best()
     values = {"loss": mean, "miou": curve.fixed(), "miou_tuned": tuned, "threshold": threshold}
     progress.rows += [Row(seed, progress.epoch, step, "val", metric, value) for metric, value in values.items()]
-    if settings.keep == "last" or tuned > progress.kept_miou:
+    better = {"best": tuned > progress.kept_miou, "last": True, "lowest_loss": mean < progress.kept_loss}
+    if better[settings.keep]:
         progress.kept = copy.deepcopy(network.state_dict())
-        progress.kept_miou, progress.threshold = tuned, threshold
+        progress.kept_miou, progress.kept_loss, progress.threshold = tuned, mean, threshold
 
 
 def diverge(progress: Progress, seed: int, step: int) -> None:
