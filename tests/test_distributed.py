@@ -10,6 +10,8 @@ from torch.testing import assert_close
 
 from losslab import history
 
+pytestmark = pytest.mark.slow
+
 
 def trained(project: Project, processes: int) -> tuple[dict[str, Tensor], list[history.Row]]:
     """The weights and the history of a run of one epoch, in 32 bits."""
