@@ -96,6 +96,9 @@ class Train(Section):
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: Count
+    """Of each process."""
+    processes: Count = 1
+    """Processes that share each batch, one a GPU where there are several; the batch is the same, its bits are not."""
     deterministic: bool
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from losslab import distributed
 from losslab.history import Row
 from losslab.inference import Normalisation, forward, predict
 from losslab.losses import Loss
@@ -84,7 +85,9 @@ def train(
     batch_size = min(settings.batch_size, count)
     steps = count // batch_size  # a last, smaller batch would upset batch normalisation
 
+    share = distributed.share(batch_size)
     network = build_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    parallel = distributed.parallel(network)
     optimizer = build_optimizer(network, settings)
     schedule = build_schedule(optimizer, settings, steps)
     if progress.epoch:
@@ -97,7 +100,7 @@ def train(
         initial=progress.epoch * steps * batch_size,
         desc=label,
         unit=" images",
-        disable=None,
+        disable=None if distributed.is_first() else True,
     ) as bar:
         while progress.epoch < settings.epochs and not progress.diverged:
             generator = torch.Generator().manual_seed(epoch_seed(seed, progress.epoch))
@@ -107,9 +110,10 @@ def train(
             network.train()
             for step in range(steps):
                 batch, mirror = order[step], flips[:, step] & settings.flips
-                images, masks = flip(data.images[batch], mirror), flip(data.masks[batch], mirror)  # [B, 3 or C, H, W]
+                images, masks = flip(data.images[batch[share]], mirror[:, share]), flip(data.masks[batch], mirror)
                 batch_maps = None if maps is None else flip(maps[batch], mirror)
-                value = loss(forward(network, images, data.normalise, dtype), masks, batch_maps)
+                logits = distributed.gather(forward(parallel, images, data.normalise, dtype))  # [B, C, H, W]
+                value = loss(logits, masks, batch_maps)
                 optimizer.zero_grad(set_to_none=True)
                 value.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
