@@ -18,8 +18,9 @@ from losslab.errors import InputError
 
 
 def _known_form(value: int | str) -> int | str:
-    if isinstance(value, str) and not re.fullmatch(r"nonzero|#[0-9a-f]{6}", value):
-        raise ValueError('Input should be a number, "nonzero" or a colour such as "#80ff00"')
+    right = re.fullmatch(r"nonzero|#[0-9a-f]{6}", value) if isinstance(value, str) else value >= 0
+    if not right:
+        raise ValueError('Input should be a number ≥ 0, "nonzero" or a colour such as "#80ff00"')
     return value
 
 
@@ -109,7 +110,7 @@ def _numbers(image: Image.Image) -> NDArray[Any]:
 
 
 def _brightness(image: Image.Image) -> Array:
-    values = np.asarray(image) if image.mode == "L" else _of_colours(image, lambda rgb: rgb.max(axis=-1))
+    values: Array = np.asarray(image) if image.mode == "L" else _of_colours(image, lambda rgb: rgb.max(axis=-1))
     if len(_counts(values)) > 2:
         raise Unusable("mask_not_binary")
     return values
@@ -128,7 +129,8 @@ def _of_colours(image: Image.Image, function: Callable[[Array], NDArray[Any]]) -
         palette = np.zeros((256, 3), np.uint8)
         colours = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
         palette[: len(colours)] = colours
-        return function(palette)[np.asarray(image)]
+        values: NDArray[Any] = function(palette)[np.asarray(image)]
+        return values
     return function(np.asarray(image.convert("RGB")))
 
 
