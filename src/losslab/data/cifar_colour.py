@@ -208,4 +208,5 @@ def colour_planes(image: Array, colours: Array) -> Array:
     """One-hot planes uint8 `[K, H, W]` of the nearest colour of each pixel of `[3, H, W]`; of equals the first."""
     differences = image.astype(np.int32)[None] - colours.astype(np.int32)[:, :, None, None]  # [K, 3, H, W]
     nearest = (differences**2).sum(axis=1).argmin(axis=0)
-    return (nearest == np.arange(len(colours))[:, None, None]).astype(np.uint8)
+    planes: Array = (nearest == np.arange(len(colours))[:, None, None]).astype(np.uint8)
+    return planes

@@ -58,7 +58,7 @@ class Labels:
         planes = [_number(label) for label in self.planes]
         other = {value: count for value, count in _counts(values) if value not in planes}
         if self.background != "rest":
-            for value in other.keys() - {_number(label) for label in self.background}:
+            for value in sorted(other.keys() - {_number(label) for label in self.background}):
                 raise InputError(
                     f"{path}: has the label {_name(value, form)} in {other[value]} of {values.size} pixels;"
                     " give it a class or name it as background"
