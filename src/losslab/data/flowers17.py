@@ -14,6 +14,7 @@ are.
 import io
 import re
 from collections import Counter
+from collections.abc import Set
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,10 +74,11 @@ class Flowers17(Dataset):
             trimaps = _open(self._file(TRIMAPS, "trimaps", downloads))
             partitions = self._file(PARTITIONS, "", downloads)
             lists = read_partition(partitions, self.download.partition)
-            selection = select(_numbered(images, "jpg"), _numbered(trimaps, "png"), lists)
-            pairs = [pair for split in selection.splits.values() for pair in split.pairs]
-            images.copy({pair.image: raw / "images" / pair.image for pair in pairs})
-            trimaps.copy({pair.mask: raw / "masks" / pair.mask for pair in pairs})
+            image_of, trimap_of = _numbered(images, "jpg"), _numbered(trimaps, "png")
+            selection = select(image_of.keys(), trimap_of.keys(), lists)
+            numbers = {number for numbers in lists.values() for number in numbers} & trimap_of.keys()
+            images.copy({image_of[number]: raw / "images" / _name(number, "jpg") for number in numbers})
+            trimaps.copy({trimap_of[number]: raw / "masks" / _name(number, "png") for number in numbers})
         selection.write(raw)
 
     def _file(self, name: str, unpacked: str, downloads: Downloads) -> Path:
@@ -132,8 +134,8 @@ def read_partition(path: Path, partition: int) -> dict[str, list[int]]:
     return lists
 
 
-def select(images: dict[int, str], trimaps: dict[int, str], lists: dict[str, list[int]]) -> Pairs:
-    """The images of each split that have a trimap; `images` and `trimaps` are number → name.
+def select(images: Set[int], trimaps: Set[int], lists: dict[str, list[int]]) -> Pairs:
+    """The images of each split that have a trimap; all are given by number.
 
     Raises:
         InputError: the partition names an image that is not there, or no image of a split has a trimap.
@@ -142,16 +144,20 @@ def select(images: dict[int, str], trimaps: dict[int, str], lists: dict[str, lis
     for split in SPLITS:
         absent = [number for number in lists[split] if number not in images]
         if absent:
-            raise InputError(f"{IMAGES}: lacks image_{absent[0]:04}.jpg, which {PARTITIONS} has in {split}")
-        pairs = [Pair(images[number], trimaps[number]) for number in lists[split] if number in trimaps]
+            raise InputError(f"{IMAGES}: lacks {_name(absent[0], 'jpg')}, which {PARTITIONS} has in {split}")
+        pairs = [Pair(_name(number, "jpg"), _name(number, "png")) for number in lists[split] if number in trimaps]
         if not pairs:
             raise InputError(f"{TRIMAPS}: has no trimap of any of the {len(lists[split])} images of {split}")
         without = len(lists[split]) - len(pairs)
         splits[split] = PairSplit(LISTS[split], pairs, {"no_trimap": without} if without else {})
-    in_none = len(images.keys() - {number for numbers in lists.values() for number in numbers})
+    in_none = len(images - {number for numbers in lists.values() for number in numbers})
     if in_none:  # counted once, under train
         splits["train"].left_out["in_no_split"] = in_none
     return Pairs(len(images), len(trimaps), splits)
+
+
+def _name(number: int, suffix: str) -> str:
+    return f"image_{number:04}.{suffix}"
 
 
 def _open(path: Path) -> Files:
