@@ -1,8 +1,11 @@
 """Images and mask files by name: what ends in which split, and what a mask file means."""
 
+import io
 import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,10 @@ import pytest
 from coco_world import Server, serve
 from extraction import contents, dataset, run
 from PIL import Image
+from pydantic import ValidationError
 
 from losslab.errors import InputError
+from losslab.schema import explain
 
 SIDE = 24
 CARVANA = {"image_names": "train/{id}.jpg", "mask_names": "train_masks/{id}_mask.gif", "val_share": 0.25,
@@ -213,6 +218,16 @@ def test_a_label_nobody_spoke_of_is_an_error(tmp_path: Path, extract: dict[str, 
         run(dataset("mask_folder", download, {"image_size": 8, "workers": 1} | extract), tmp_path / "work")
 
 
+def bomb(side: int) -> bytes:
+    """A PNG that says it is of side × side pixels."""
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "PNG")
+    content = bytearray(file.getvalue())
+    content[16:24] = struct.pack(">II", side, side)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
+
+
 def test_what_cannot_be_used_is_counted_and_listed(tmp_path: Path) -> None:
     folder = carvana(tmp_path / "set", 20)
     (folder / "train_masks/003_01_mask.gif").unlink()
@@ -224,6 +239,7 @@ def test_what_cannot_be_used_is_counted_and_listed(tmp_path: Path) -> None:
     (folder / "train/007_01.jpg").write_bytes(b"text")
     many = np.arange(SIDE * (SIDE + 6), dtype=np.uint8).reshape(SIDE, -1)
     Image.fromarray(many).save(folder / "train_masks/008_01_mask.gif")
+    (folder / "train_masks/009_01_mask.gif").write_bytes(bomb(60_000))
     made = dataset("mask_folder", {"images": str(folder)} | CARVANA, CAR)
     _, account = run(made, tmp_path / "work")
     assert account["source_images"] == 21
@@ -231,6 +247,7 @@ def test_what_cannot_be_used_is_counted_and_listed(tmp_path: Path) -> None:
     assert account["splits"]["train"]["left_out"]["no_mask"] == 2
     assert {(Path(entry["id"]).name[:3], entry["reason"]) for entry in account["unreadable"]} == {
         ("005", "size_disagrees"), ("006", "mask_damaged"), ("007", "not_an_image"), ("008", "mask_not_binary"),
+        ("009", "mask_too_large"),
     }  # fmt: skip
     strict = dataset("mask_folder", {"images": str(folder)} | CARVANA, CAR | {"max_unreadable": 3})
     with pytest.raises(InputError, match=r"more than extract\.max_unreadable images cannot be read"):
@@ -282,3 +299,26 @@ def test_what_does_not_fit_is_said(tmp_path: Path, change: dict[str, Any], messa
     Path("text.zip").write_text("no archive")
     with pytest.raises(InputError, match=message):
         run(dataset("mask_folder", {"images": str(folder)} | CARVANA | change, CAR), tmp_path / "work")
+
+
+@pytest.mark.parametrize(
+    ("download", "extract", "message"),
+    [
+        ({"image_names": "train/*.jpg"}, {}, "download.image_names: not a pattern with {id}, which may"),
+        ({"mask_names": "{id}{name}.gif"}, {}, "download.mask_names: not a pattern with {id}, which may"),
+        ({"image_names": "{split}/{id}.jpg"}, {}, "download.train: missing; name the source's training split"),
+        ({"val": "val"}, {}, "download.image_names: has no place for a split, but"),
+        ({}, {"classes": {"road": 1, "car": "#00008e"}}, "extract.classes: ids, or colours, or one class"),
+        ({}, {"classes": {"road": "nonzero", "car": "nonzero"}}, "extract.classes: ids, or colours, or one class"),
+        ({}, {"classes": {"road": 1, "car": 1}}, "extract.classes: the label 1 is given twice"),
+        ({}, {"classes": {"road": 1}, "background": [0, 1]}, "extract.classes: the label 1 is given twice"),
+        ({}, {"classes": {"road": 1}, "background": ["#000000"]}, "extract.background: is not in the form"),
+        ({}, {"classes": {"road": "red"}}, 'extract.classes.road: Input should be a number ≥ 0, "nonzero" or a colour'),
+    ],
+)
+def test_params_that_do_not_go_together_are_named(
+    download: dict[str, Any], extract: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        dataset("mask_folder", {"images": "set"} | CARVANA | download, CAR | extract)
+    assert message in explain(caught.value, "params.yaml")

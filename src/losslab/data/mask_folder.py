@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from losslab.data import Dataset
 from losslab.data.archives import Files, open_files
@@ -29,6 +29,15 @@ from losslab.schema import Section, invalid
 Share = Annotated[float, Field(gt=0, lt=1)]
 Most = Annotated[int, Field(ge=1)] | None
 FIELDS = r"\{id\}|\{split\}|\*"
+
+
+def _is_pattern(text: str) -> str:
+    if "{id}" not in text or re.search(r"[{}]", re.sub(FIELDS, "", text)):
+        raise ValueError("not a pattern with {id}, which may also have {split} and *")
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_is_pattern)]
 
 
 class MaxImages(Section):
@@ -45,12 +54,12 @@ class Download(Section):
     images: str
     """A folder, a zip or tar archive, or the URL of an archive."""
     images_sha256: str | None = None
-    image_names: str
+    image_names: Pattern
     """The images' names in there: a pattern with `{id}`, and with `{split}` where the source has splits."""
     masks: str | None = None
     """Where the masks are; none: where the images are."""
     masks_sha256: str | None = None
-    mask_names: str
+    mask_names: Pattern
     """The masks' names: a pattern with `{id}`, and perhaps `{split}`."""
     train: str | None = None
     """What `{split}` stands for, `*` for any text; needed if `image_names` has `{split}`."""
@@ -64,14 +73,11 @@ class Download(Section):
 
     @model_validator(mode="after")
     def _patterns_agree(self) -> "Download":
-        for key, pattern in (("image_names", self.image_names), ("mask_names", self.mask_names)):
-            if "{id}" not in pattern or re.search(r"[{}]", re.sub(FIELDS, "", pattern)):
-                raise invalid(key, f"{pattern!r} is no pattern with {{id}}; it may also have {{split}} and *", pattern)
         if "{split}" in self.image_names:
             if self.train is None:
-                raise invalid("train", "missing; say what {split} is for the training images", None)
+                raise invalid("train", "missing; name the source's training split", None)
         elif "{split}" in self.mask_names or any((self.train, self.val, self.test)):
-            raise invalid("image_names", "has no {split}, but the source's splits are named", self.image_names)
+            raise invalid("image_names", "has no place for a split, but splits are named", self.image_names)
         return self
 
 
