@@ -17,7 +17,7 @@ from tqdm import tqdm
 from losslab.history import Row
 from losslab.inference import Normalisation, forward, predict
 from losslab.losses import Loss
-from losslab.metrics import ThresholdCurve
+from losslab.counting import ThresholdCurve
 from losslab.params import SGD, AdamW, Train
 
 WINDOWS = 10
