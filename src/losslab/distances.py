@@ -78,9 +78,8 @@ def _squared_distances(edges: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     which, row, column = edges.nonzero(as_tuple=True)
     line = which * height + row
     size = max(CHUNK // width, 1)
-    found = [
-        (columns[lines] + across[at]).amin(1) for lines, at in zip(line.split(size), column.split(size), strict=True)
-    ]
+    parts = zip(torch.split(line, size), torch.split(column, size), strict=True)
+    found = [(columns[lines] + across[places]).amin(1) for lines, places in parts]
     return which, torch.cat(found).long()
 
 

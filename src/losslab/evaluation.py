@@ -50,9 +50,7 @@ def _score(
     counts = {rule: np.empty((*masks.shape[:2], 4), np.int64) for rule in thresholds}
     edges = {rule: np.empty((*masks.shape[:2], 5)) for rule in thresholds}
     predicted = np.empty(masks.shape, np.bool_)
-    batches = predict(
-        model.network, model.loss, images, model.normalise, batch_size=settings.batch_size, dtype=dtype
-    )
+    batches = predict(model.network, model.loss, images, model.normalise, batch_size=settings.batch_size, dtype=dtype)
     for batch, _, probabilities in batches:
         for rule, threshold in thresholds.items():
             mask = probabilities >= threshold

@@ -34,10 +34,12 @@ def dice(tp: Number, fp: Number, fn: Number) -> Number:
 def precision(tp: Number, fp: Number, fn: Number) -> Number:
     """Share of predicted pixels that are true, tp / (tp + fp); 0 where nothing is predicted."""
     predicted = tp + fp
-    return tp / (predicted + (predicted == 0))
+    share: Number = tp / (predicted + (predicted == 0))
+    return share
 
 
 def recall(tp: Number, fp: Number, fn: Number) -> Number:
     """Share of true pixels that are predicted, tp / (tp + fn); 0 where nothing is true."""
     true = tp + fn
-    return tp / (true + (true == 0))
+    share: Number = tp / (true + (true == 0))
+    return share

@@ -89,16 +89,19 @@ def read_table(
             rows = list(reader)
         seeds, images, classes = (list(dict.fromkeys(row[i] for row in rows)) for i in range(3))
         wanted = product(seeds, THRESHOLDS, images, classes)
-        if any((s, t, i, c) != (row[0], row[3], row[1], row[2]) for (s, t, i, c), row in zip(wanted, rows, strict=True)):
+        if any(
+            (s, t, i, c) != (row[0], row[3], row[1], row[2]) for (s, t, i, c), row in zip(wanted, rows, strict=True)
+        ):
             raise ValueError("rows are missing, doubled or out of order")
         number = int if kind is np.int64 else float
         numbers = chain.from_iterable(row[len(INDEX) :] for row in rows)
         values = np.fromiter(map(number, numbers), kind).reshape(
             len(seeds), len(THRESHOLDS), len(images), len(classes), len(columns)
         )
-        names = tuple(map(int, seeds)), tuple(images), tuple(classes)
+        numbers_of_seeds = tuple(map(int, seeds))
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
     except (ValueError, IndexError, csv.Error) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
-    return *names, {threshold: values[:, i] for i, threshold in enumerate(THRESHOLDS)}
+    by_threshold = {threshold: values[:, i] for i, threshold in enumerate(THRESHOLDS)}
+    return numbers_of_seeds, tuple(images), tuple(classes), by_threshold
