@@ -1,30 +1,14 @@
-"""Train and evaluate every seed of one loss on one data set: from files to files."""
+"""Train every seed of one loss on one data set: from files to files."""
 
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
-import numpy as np
 import torch
 
-from losslab import (
-    checkpoints,
-    devices,
-    distributed,
-    history,
-    losses,
-    model_file,
-    models,
-    predictions,
-    runs,
-    scores,
-    tracking,
-)
+from losslab import checkpoints, devices, distributed, history, losses, model_file, models, runs, tracking
 from losslab.data import tensors
-from losslab.errors import InputError
 from losslab.files import atomic_folder
-from losslab.inference import Normalisation, predict
-from losslab.metrics import FIXED_THRESHOLD, pixel_counts
+from losslab.inference import Normalisation
 from losslab.params import Params, Train
 from losslab.training import Data, Progress, train
 
@@ -73,45 +57,6 @@ def _keep(run: runs.Run, epochs: int, device: str, progress: Progress) -> None:
     if distributed.is_first():
         checkpoints.save(run.key, vars(progress) | {"rows": [tuple(row) for row in progress.rows]})
         tracking.sync(run, progress.rows, device=device)
-
-
-def evaluate_seeds(params: Params, dataset: str, loss: str) -> None:
-    """Score every test image with every model of one loss; write the counts and the predicted masks."""
-    settings = params.train
-    device = devices.prepare(settings)
-    dtype = devices.compute_dtype(settings, device)
-    split = tensors.read(runs.split_file(dataset, "test"))
-    images, masks = (torch.from_numpy(array).to(device) for array in (split.images, split.masks))
-    rows = history.read(runs.history_file(dataset, loss))
-    found: dict[int, dict[str, Any]] = {}
-    with atomic_folder(runs.predictions_folder(dataset, loss)) as folder:
-        for seed in settings.seeds:
-            if history.diverged_step(rows, seed) is not None:
-                continue
-            path = runs.models_folder(dataset, loss) / f"seed{seed}.safetensors"
-            model = model_file.load(path, device)
-            if model.classes != split.classes:
-                raise InputError(f"{path}: trained on {model.classes}, the test set has {split.classes}")
-            thresholds = {"fixed": FIXED_THRESHOLD, "tuned": model.threshold}
-            counts = {name: np.empty((*masks.shape[:2], 4), np.int64) for name in thresholds}
-            predicted = np.empty(split.masks.shape, np.bool_)
-            batches = predict(
-                model.network,
-                model.loss,
-                images,
-                model.normalise,
-                batch_size=params.evaluate.batch_size,
-                dtype=dtype,
-            )
-            for batch, _, probabilities in batches:
-                for name, threshold in thresholds.items():
-                    mask = probabilities >= threshold
-                    counts[name][batch] = pixel_counts(mask, masks[batch]).cpu().numpy()
-                predicted[batch] = mask.cpu().numpy()
-            found[seed] = counts
-            predictions.write(folder / f"seed{seed}.safetensors", predicted)
-    scores.write(runs.scores_file(dataset, loss), split.ids, split.classes, found)
-    tracking.sync_results(params, dataset, loss)
 
 
 def finished(progress: Progress, epochs: int) -> bool:

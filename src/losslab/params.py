@@ -106,6 +106,7 @@ class Evaluate(Section):
     """How test images are scored."""
 
     batch_size: Count
+    boundary_tolerance: NonNegative = 2.0
 
 
 class Compare(Section):

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from losslab import distributed
+from losslab.counting import ThresholdCurve
 from losslab.history import Row
 from losslab.inference import Normalisation, forward, predict
 from losslab.losses import Loss
-from losslab.metrics import ThresholdCurve
 from losslab.params import SGD, AdamW, Train
 
 WINDOWS = 10
