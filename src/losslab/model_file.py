@@ -27,6 +27,8 @@ class Model:
     classes: tuple[str, ...]
     normalise: Normalisation
     threshold: float
+    about: dict[str, Any]
+    """All that the file says, as `save` was given it."""
 
 
 def save(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -56,6 +58,7 @@ def load(path: Path, device: torch.device) -> Model:
             classes,
             Normalisation(tuple(about["mean"]), tuple(about["std"])),
             float(about["threshold"]),
+            about,
         )
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
