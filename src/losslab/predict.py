@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 import torch
@@ -184,7 +184,8 @@ def find(images: Iterable[str], out: Path) -> list[Source]:
     given: dict[str, str] = {}  # what → wanted name
     for image in images:
         if is_url(image):
-            given.setdefault(image, Path(unquote(urlsplit(image).path)).stem or "image")
+            last = unquote(re.split(r"[?#]", image)[0].rpartition("/")[2])
+            given.setdefault(image, re.sub(r"[^\w .()-]+", "_", Path(last).stem) or "image")
             continue
         path = Path(image)
         if not path.is_dir():
@@ -277,7 +278,9 @@ def overlay(photo: Image.Image, labels: Labels) -> Image.Image:
     painted = np.array(photo)
     palette = np.array([(0, 0, 0), *colours(int(labels.max()))], np.uint8)
     inside = labels > 0
-    painted[inside] = painted[inside] // 2 + palette[labels[inside]] // 2
+    # Over grey, a class has one hue whatever the photograph's colours are.
+    grey = np.asarray(photo.convert("L"))[inside, None]
+    painted[inside] = grey // 3 + (palette[labels[inside]] // 3) * 2
     width = max(1, round(max(photo.size) / 400))
     same = np.ones_like(inside)
     for axis in (0, 1):
