@@ -18,7 +18,6 @@ from pycocotools import mask as coco_mask
 from losslab import model_file, models
 from losslab.data.coco_images import ORIENTATION
 
-
 Predict = Callable[..., tuple[int, str]]
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
 
@@ -225,7 +224,10 @@ def test_a_single_bad_image_is_one_line(predict: Predict, model: Path) -> None:
     [
         (["a.png", "--model", "cut.safetensors"], "error: cut.safetensors: not a losslab model, or damaged"),
         (["a.png", "--model", "none.safetensors"], "error: none.safetensors: not found"),
-        (["a.png", "--model", "MODEL", "--compare", "cats.safetensors"], "error: cats.safetensors: its classes are cat"),
+        (
+            ["a.png", "--model", "MODEL", "--compare", "cats.safetensors"],
+            "error: cats.safetensors: its classes are cat",
+        ),
         (["a.png", "--model", "MODEL", "--threshold", "1.5"], "error: --threshold: 1.5 is not between 0 and 1"),
         (["empty", "--model", "MODEL"], "error: empty: no image in this folder"),
         (["out", "--model", "MODEL"], "error: out: that is where the images are"),
