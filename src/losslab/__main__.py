@@ -45,7 +45,8 @@ def track(_: argparse.Namespace) -> None:
     """bring MLflow up to what the results say"""
     from losslab import params, tracking
 
-    tracking.sync_everything(params.load())
+    if not tracking.sync_everything(params.load()):
+        raise InputError("MLflow does not have everything; see the warning")
 
 
 EXAMPLES = {
