@@ -27,6 +27,24 @@ class Model:
     classes: tuple[str, ...]
     normalise: Normalisation
     threshold: float
+    about: dict[str, Any]
+    """All that the file says, as `save` was given it."""
+
+
+class Probabilities(nn.Module):
+    """A model as one network, to be exported: uint8 `[N, 3, H, W]` → probabilities float32 `[N, C, H, W]`."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.network, self.loss = model.network, model.loss
+        for name, values in (("mean", model.normalise.mean), ("std", model.normalise.std)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.loss.probabilities(self.network((images.float() - self.mean) / self.std))
 
 
 def save(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -58,6 +76,7 @@ def load(path: Path, device: torch.device) -> Model:
             classes,
             Normalisation(tuple(about["mean"]), tuple(about["std"])),
             float(about["threshold"]),
+            about,
         )
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None

@@ -5,6 +5,8 @@ pycocotools, which is C and trusts its input, before it is checked.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,25 @@ def read_image(path: Path, width: int, height: int, size: int) -> Array:
     Raises:
         Unusable: there is no such file, it is empty, no image, damaged, or of another size than the record says.
     """
+    with _opened(path) as image:
+        return _reduce_image(image, width, height, size)
+
+
+def read_photo(path: Path) -> Image.Image:
+    """The whole image in RGB, turned as its EXIF orientation says.
+
+    Raises:
+        Unusable: there is no such file, it is empty, no image, too large or damaged.
+    """
+    with _opened(path) as image:
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+        rgb = _rgb(image)
+        return rgb.copy() if turn is None else rgb.transpose(turn)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The image, its header believed and its pixels not yet decoded; what goes wrong within becomes `Unusable`."""
     if not path.is_file():
         raise Unusable("missing")
     if path.stat().st_size == 0:
@@ -59,7 +80,7 @@ def read_image(path: Path, width: int, height: int, size: int) -> Array:
             if image.width * image.height > MAX_PIXELS:
                 raise Unusable("too_large")
             try:
-                return _reduce_image(image, width, height, size)
+                yield image
             except (Unusable, MemoryError):
                 raise
             except Exception:
@@ -76,15 +97,17 @@ def _reduce_image(image: Image.Image, width: int, height: int, size: int) -> Arr
     # A JPEG can be decoded at 1/2, 1/4 or 1/8, averaged; twice the size wanted is left for the filter.
     drafted = image.draft(None, (2 * size, 2 * size))
     box = drafted[1] if drafted else None
-    if image.mode.startswith("I;16"):
-        pixels = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        rgb = Image.fromarray(pixels).convert("RGB")
-    else:
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
-    small = rgb.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    small = _rgb(image).resize((size, size), Image.Resampling.BILINEAR, box=box)
     if turn is not None:
         small = small.transpose(turn)
     return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        pixels = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return Image.fromarray(pixels).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def rasterise(segmentation: bytes, width: int, height: int) -> Array:
