@@ -84,22 +84,23 @@ def _grid(
     sideways: bool = False,
 ) -> Figure:
     """Cells with a title a column and a name a row; sideways: a title a row and a name a column."""
-    shape = (len(columns), len(names)) if sideways else (len(names), len(columns))
-    figure = new_figure(1.05 * shape[1] + 0.5, 1.1 * shape[0] + 0.55)
-    grid = figure.subplots(*shape, squeeze=False)
+    across, down = (len(names), len(columns)) if sideways else (len(columns), len(names))
+    cell, gap, left, top, bottom = 1.0, 0.05, 0.3, 0.25, 0.35  # inches
+    width, height = left + across * (cell + gap), top + down * (cell + gap) + bottom
+    figure = new_figure(width, height, layout=None)  # every place is known: no layout to be sought, which takes seconds
     for i, (title, cells) in enumerate(columns.items()):
-        for j, (name, cell) in enumerate(zip(names, cells, strict=True)):
-            axes = grid[i, j] if sideways else grid[j, i]
-            axes.imshow(cell, interpolation="none")
-            axes.set(xticks=[], yticks=[])
-            axes.grid(False)
-            axes.spines[:].set_visible(False)
-            top, left = (name, title) if sideways else (title, name)
-            if axes in grid[0]:
-                axes.set_title(top, fontsize=9, fontweight="normal")
-            if axes in grid[:, 0]:
-                axes.set_ylabel(left, fontsize=9)
+        for j, (name, picture) in enumerate(zip(names, cells, strict=True)):
+            column, row = (j, i) if sideways else (i, j)
+            x, y = left + column * (cell + gap), bottom + (down - 1 - row) * (cell + gap)
+            axes = figure.add_axes((x / width, y / height, cell / width, cell / height))
+            axes.imshow(picture, interpolation="none")
+            axes.set_axis_off()
+            above, beside = (name, title) if sideways else (title, name)
+            if row == 0:
+                axes.set_title(above, fontsize=9, fontweight="normal", pad=3)
+            if column == 0:
+                axes.text(-0.04, 0.5, beside, rotation=90, ha="right", va="center", fontsize=9, transform=axes.transAxes)
     patches = [Patch(color=np.divide(c, 255 if max(c) > 1 else 1).tolist(), label=word) for word, c in legend.items()]
     if patches:
-        figure.legend(handles=patches, loc="outside lower center", ncols=min(6, len(patches)), handlelength=1)
+        figure.legend(handles=patches, loc="lower center", ncols=min(6, len(patches)), handlelength=1)
     return figure

@@ -98,15 +98,16 @@ def threshold_gain(gains: Sequence[Record]) -> Figure:
 
 
 @styled
-def dice_distribution(dice: Mapping[str, NDArray[np.float64]]) -> Figure:
-    """Image Dice of all test images and seeds, one ridge a loss, best first; a tick at the median.
+def dice_distribution(dice: Mapping[str, NDArray[np.float64]], losses: Sequence[str]) -> Figure:
+    """Image Dice of all test images and seeds, one ridge a loss; a tick at the median.
 
     Args:
-        dice: loss → values in [0, 1], NaN left out.
+        dice: loss → values in [0, 1], NaN left out; from the top down.
+        losses: all of the grid, for their colours.
     """
     figure, axes = _rows_of(list(dice), "image Dice, tuned threshold", step=0.5)
     edges = np.linspace(0, 1, 41)
-    look = looks(sorted(dice))
+    look = looks(losses)
     shares = {loss: np.histogram(v[~np.isnan(v)], edges)[0] / max((~np.isnan(v)).sum(), 1) for loss, v in dice.items()}
     tallest = max((share.max() for share in shares.values() if len(share)), default=0) or 1.0
     for index, (loss, share) in enumerate(shares.items()):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -83,9 +83,9 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
     return drawing
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, whose parts are kept apart by themselves."""
-    figure = Figure(figsize=(width, height), facecolor=PAPER, layout="constrained")
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """An empty figure of so many inches, whose parts are kept apart by themselves unless `layout` is None."""
+    figure = Figure(figsize=(width, height), facecolor=PAPER, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -116,5 +116,5 @@ def _with_dark_colours(svg: str) -> str:
         for light, dark in DARK.items()
         for part in ("fill", "stroke")
     )
-    style = f"<style>@media (prefers-color-scheme: dark){{{rules}}}</style>"
+    style = f"<style>@media screen and (prefers-color-scheme: dark){{{rules}}}</style>"
     return re.sub(r"(<svg\b[^>]*>)", lambda match: match[0] + style, svg, count=1)
