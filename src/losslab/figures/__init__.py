@@ -8,8 +8,8 @@ from losslab.figures.curves import loss_curves, miou_curves, normalised_curves
 from losslab.figures.images import class_overlay, example_grid, outcome_grid, outcome_overlay, prediction_grid
 from losslab.figures.results import (
     class_scores,
-    difference_forest,
     dice_distribution,
+    difference_forest,
     family_curve,
     leaderboard_dots,
     size_scores,

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from losslab.figures.style import SOFT, Look, legend_beside, looks, new_figure, styled
+from losslab.figures.style import HALF, SOFT, Look, legend_below, looks, new_figure, styled
 from losslab.history import Row, diverged_step
 
 Histories = Mapping[str, Sequence[Row]]
@@ -21,7 +21,7 @@ def loss_curves(histories: Histories) -> Figure:
     """One panel a loss, each on its own scale: training loss (line) and validation loss (points) of every seed."""
     columns = min(3, len(histories))
     rows = -(-len(histories) // columns)
-    figure = new_figure(2.4 * columns + 0.6, 1.9 * rows + 0.5)
+    figure = new_figure(2.3 * columns + 0.3, 1.9 * rows + 0.5)
     look = looks(list(histories))
     for index, (loss, history) in enumerate(histories.items()):
         axes = figure.add_subplot(rows, columns, index + 1, title=loss)
@@ -52,24 +52,23 @@ def loss_curves(histories: Histories) -> Figure:
 @styled
 def normalised_curves(histories: Histories) -> Figure:
     """Training loss of all losses in one panel: 1 where a loss began, 0 the lowest it came to; mean over seeds."""
-    figure = new_figure(6.2, 3.1)
-    axes = figure.add_subplot(xlabel="step", ylabel="training loss, share of its fall")
+    figure = new_figure(HALF, 3.4)
+    axes = figure.add_subplot(xlabel="step", ylabel="share of its fall left")
     for loss, look in looks(list(histories)).items():
         curve = _curve(histories[loss], "train", "loss", "step")
         mean = np.array([np.mean(values) for values in curve.values()])
         if len(mean):
             fall = mean[0] - mean.min()
             axes.plot(list(curve), (mean - mean.min()) / (fall or 1.0), color=look.colour, ls=look.dash, label=loss)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    if axes.lines:
-        legend_beside(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    legend_below(figure)
     return figure
 
 
 @styled
 def miou_curves(histories: Histories) -> Figure:
     """Validation mIoU by epoch, tuned threshold and 0.5: mean over seeds, band from the lowest to the highest seed."""
-    figure = new_figure(7.2, 3.2)
+    figure = new_figure(HALF, 3.4)
     shared: Axes | None = None
     for place, (metric, title) in enumerate((("miou_tuned", "tuned threshold"), ("miou", "threshold 0.5"))):
         axes = figure.add_subplot(1, 2, place + 1, title=title, xlabel="epoch", sharey=shared)
@@ -82,8 +81,8 @@ def miou_curves(histories: Histories) -> Figure:
                 _band(axes, curves[loss], look[loss], loss)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     figure.axes[0].set(ylabel="validation mIoU", ylim=(0, None))
-    if figure.axes[0].lines:
-        legend_beside(figure.axes[1], handles=figure.axes[0].get_legend_handles_labels()[0])
+    figure.axes[1].tick_params(labelleft=False)
+    legend_below(figure)
     return figure
 
 

@@ -46,7 +46,7 @@ def prediction_grid(
 
 def outcome_overlay(picture: Bytes, truth: Masks, predicted: Masks) -> Bytes:
     """`[H, W, 3]`: the grey picture with right, missed and false pixels coloured; where classes differ, errors win."""
-    painted = (picture.mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.35 + 90).astype(np.uint8)
+    painted: Bytes = (picture.mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.35 + 90).astype(np.uint8)
     right, missed, false = (truth & predicted).any(0), (truth & ~predicted).any(0), (~truth & predicted).any(0)
     for mask, colour in ((right, RIGHT), (missed, MISSED), (false, FALSE)):
         painted[mask] = colour
@@ -99,7 +99,9 @@ def _grid(
             if row == 0:
                 axes.set_title(above, fontsize=9, fontweight="normal", pad=3)
             if column == 0:
-                axes.text(-0.04, 0.5, beside, rotation=90, ha="right", va="center", fontsize=9, transform=axes.transAxes)
+                axes.text(
+                    -0.04, 0.5, beside, rotation=90, ha="right", va="center", fontsize=9, transform=axes.transAxes
+                )
     patches = [Patch(color=np.divide(c, 255 if max(c) > 1 else 1).tolist(), label=word) for word, c in legend.items()]
     if patches:
         figure.legend(handles=patches, loc="lower center", ncols=min(6, len(patches)), handlelength=1)

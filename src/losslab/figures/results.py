@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from losslab.figures.style import INK, PALETTE, PAPER, SOFT, legend_beside, looks, new_figure, styled
+from losslab.figures.style import HALF, INK, PALETTE, PAPER, SOFT, legend_below, looks, new_figure, styled
 from losslab.leaderboard import Row
 
 Record = Mapping[str, Any]
@@ -24,7 +24,7 @@ def leaderboard_dots(results: Sequence[Row]) -> Figure:
     found = [row for row in results if row.metric == "miou" and row.mean is not None]
     tuned = [row for row in found if row.threshold == "tuned"]
     place = {row.loss: len(tuned) - 1 - i for i, row in enumerate(tuned)}
-    figure, axes = _rows_of(list(place), "test mIoU: mean over seeds, interval over seeds and images")
+    figure, axes = _rows_of(list(place), "test mIoU with interval")
     for threshold, shift, face, label in (
         ("tuned", 0.14, PALETTE[0], "tuned threshold"),
         ("fixed", -0.18, PAPER, "threshold 0.5"),
@@ -37,9 +37,8 @@ def leaderboard_dots(results: Sequence[Row]) -> Figure:
                     axes.annotate(f"{row.mean:.3f}", (row.high or row.mean or 0, y), (5, 0), va="center",
                                   textcoords="offset points", fontsize=9)  # fmt: skip
                 label = ""
-    axes.margins(x=0.1)
-    if place:
-        legend_beside(axes)
+    axes.margins(x=0.14)
+    legend_below(figure)
     return figure
 
 
@@ -50,15 +49,14 @@ def difference_forest(results: Sequence[Row], baseline: str) -> Figure:
     A filled point: the interval leaves out zero.
     """
     rows = [r for r in results if (r.metric, r.threshold) == ("miou", "tuned") and r.delta is not None]
-    figure, axes = _rows_of([row.loss for row in rows], f"test mIoU, points above {baseline} (paired)", extra=1.9)
+    figure, axes = _rows_of([row.loss for row in rows], f"test mIoU, points above {baseline}", step=0.48)
     axes.axvline(0, color=SOFT, lw=1)
     for index, row in enumerate(rows):
         y = len(rows) - 1 - index
         mean, low, high = (100 * (value or 0.0) for value in (row.delta, row.delta_low, row.delta_high))
         colour = PALETTE[0] if mean > 0 else PALETTE[1]
         _whisker(axes, y, mean, low, high, colour, PAPER if low <= 0 <= high else colour)
-        axes.annotate(f"{mean:+.1f}  ({low:+.1f} to {high:+.1f})", (1.02, y), xycoords=("axes fraction", "data"),
-                      va="center", fontsize=9, annotation_clip=False)  # fmt: skip
+        axes.annotate(f"{mean:+.1f}", (mean, y), (0, 6), textcoords="offset points", ha="center", fontsize=9)
     axes.margins(x=0.08)
     return figure
 
@@ -78,7 +76,7 @@ def size_scores(sizes: Sequence[Record], losses: Sequence[str]) -> Figure:
     names = list(dict.fromkeys(row["size"] for row in sizes))
     about = {row["size"]: row for row in sizes}
     labels = [
-        f"{name}\n{about[name]['smallest_area']:,.0f} to {about[name]['largest_area']:,.0f} px\n"
+        f"{name}\n{about[name]['smallest_area']:,.0f}–{about[name]['largest_area']:,.0f} px\n"
         f"{about[name]['objects']:,} objects"
         for name in names
     ]
@@ -118,7 +116,7 @@ def dice_distribution(dice: Mapping[str, NDArray[np.float64]], losses: Sequence[
         if not np.isnan(dice[loss]).all():
             median = float(np.nanmedian(dice[loss]))
             axes.plot([median, median], [y, y + 0.85], color=INK, lw=1.4)
-            axes.annotate(f"median {median:.2f}", (1.02, y + 0.4), xycoords=("axes fraction", "data"), va="center",
+            axes.annotate(f"{median:.2f}", (1.02, y + 0.4), xycoords=("axes fraction", "data"), va="center",
                           fontsize=9, annotation_clip=False)  # fmt: skip
     axes.set_xlim(0, 1)
     axes.grid(False, axis="y")
@@ -128,7 +126,7 @@ def dice_distribution(dice: Mapping[str, NDArray[np.float64]], losses: Sequence[
 @styled
 def family_curve(family: Record, results: Sequence[Row]) -> Figure:
     """Test mIoU along a parameter in which a family of losses differ, with intervals: tuned threshold and 0.5."""
-    figure = new_figure(5.2, 3.0)
+    figure = new_figure(HALF, 3.3)
     axes = figure.add_subplot(xlabel=family["x_label"], ylabel="test mIoU")
     members = sorted(family["members"], key=lambda member: float(member["x"]))
     found = {(row.loss, row.threshold): row for row in results if row.metric == "miou" and row.mean is not None}
@@ -138,13 +136,13 @@ def family_curve(family: Record, results: Sequence[Row]) -> Figure:
         low, high = (np.array([getattr(row, end) for _, row in points], float) for end in ("low", "high"))
         axes.errorbar(x, mean, np.maximum([mean - low, high - mean], 0), color=PALETTE[0], marker="o", mfc=face,
                       capsize=3, lw=1.3, ls="-" if threshold == "tuned" else "--", label=label)  # fmt: skip
-    axes.legend()
+    legend_below(figure)
     return figure
 
 
-def _rows_of(names: Sequence[str], label: str, step: float = 0.42, extra: float = 0.0) -> tuple[Figure, Axes]:
+def _rows_of(names: Sequence[str], label: str, step: float = 0.42) -> tuple[Figure, Axes]:
     """A figure with a row a name, the first at the top."""
-    figure = new_figure(5.6 + 0.4 * bool(extra), 0.95 + step * max(len(names), 1))
+    figure = new_figure(HALF, 0.95 + step * max(len(names), 1))
     axes = figure.add_subplot(xlabel=label)
     axes.set_yticks(range(len(names)), list(names)[::-1])
     axes.set_ylim(-0.6, max(len(names), 1) - 0.4)
@@ -166,7 +164,7 @@ def _whisker(
 def _bars(
     records: Sequence[Record], losses: Sequence[str], key: str, names: Sequence[str], labels: Sequence[str], title: str
 ) -> Figure:
-    figure = new_figure(max(5.0, 1.6 + 0.16 * len(names) * len(losses)), 3.1)
+    figure = new_figure(max(HALF, 0.8 + 0.13 * len(names) * len(losses)), 3.4)
     axes = figure.add_subplot(ylabel=title)
     found = {(row["loss"], row[key]): row for row in records if row["mean"] is not None}
     width = 0.84 / max(len(losses), 1)
@@ -185,8 +183,7 @@ def _bars(
     axes.tick_params(axis="x", length=0)
     axes.set_ylim(0, 1)
     axes.grid(False, axis="x")
-    if found:
-        legend_beside(axes)
+    legend_below(figure, handlelength=1)
     return figure
 
 
@@ -201,5 +198,3 @@ def _shades(classes: Sequence[Record], losses: Sequence[str], names: Sequence[st
     axes.grid(False)
     figure.colorbar(image, label="test IoU, tuned threshold", shrink=min(1.0, 12 / len(names)))
     return figure
-
-

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -56,6 +55,10 @@ STYLE: dict[Any, Any] = {
 }
 
 
+HALF = 4.6
+"""Inches: the width of a figure of half a page. Its 10 points are read on a phone too, and all figures look alike."""
+
+
 class Look(NamedTuple):
     """How one loss is drawn everywhere: losses that share a colour differ in their dashes."""
 
@@ -67,9 +70,7 @@ class Look(NamedTuple):
 def looks(losses: Sequence[str]) -> dict[str, Look]:
     """One look a loss, by its place in the grid."""
     n = len(PALETTE)
-    return {
-        loss: Look(PALETTE[i % n], MARKERS[i % n], DASHES[i // n % len(DASHES)]) for i, loss in enumerate(losses)
-    }
+    return {loss: Look(PALETTE[i % n], MARKERS[i % n], DASHES[i // n % len(DASHES)]) for i, loss in enumerate(losses)}
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
@@ -90,9 +91,11 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
     return figure
 
 
-def legend_beside(axes: Axes, **options: Any) -> None:
-    """The legend on the right of the axes, where it hides nothing."""
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0.3, **options)
+def legend_below(figure: Figure, **options: Any) -> None:
+    """One legend for all axes, under them, where it hides nothing."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(handles)), **options)
 
 
 @styled

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from losslab import figures
 from losslab.files import atomic_file, atomic_folder
+from losslab.leaderboard import Row
 from losslab.params import Params
 from losslab.report import answer, evidence, facts
 from losslab.report.browser import browser
@@ -52,7 +53,7 @@ def write(params: Params, folder: Path) -> None:
 def _section(params: Params, found: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
     """What the page says of one data set."""
     cells = {(row.loss, row.metric, row.threshold): row for row in found.board}
-    metrics = [name for name in dict.fromkeys(row.metric for row in found.board)]
+    metrics = list(dict.fromkeys(row.metric for row in found.board))
     ranked = found.ranked
     return {
         "dataset": found.dataset,
@@ -60,7 +61,7 @@ def _section(params: Params, found: Evidence, drawn: dict[str, Any]) -> dict[str
         "ranked": ranked,
         "cells": cells,
         "metrics": {name: facts.METRICS.get(name, facts.Metric(name.replace("_", " "), "")) for name in metrics},
-        "scale": max([row.high or 0.0 for row in found.board if row.metric == "miou"], default=1.0) or 1.0,
+        "whiskers": _whiskers(ranked),
         "best_probability": {
             loss: answer.percent(p)
             for loss, p in (found.analysis.get("best_probability") or {}).items()
@@ -70,6 +71,16 @@ def _section(params: Params, found: Evidence, drawn: dict[str, Any]) -> dict[str
         "figures": drawn,
         "browser": browser(found, ATLAS_BYTES // len(params.grid.datasets)),
         "data": facts.data_facts(params, found.dataset),
+    }
+
+
+def _whiskers(ranked: list[Row]) -> dict[str, tuple[float, float, float]]:
+    """Loss → (low, mean, high) as shares of the range that all intervals together take up."""
+    ends = [(row.loss, row.low or 0.0, row.mean, row.high or 0.0) for row in ranked if row.mean is not None]
+    start = min((low for _, low, _, _ in ends), default=0.0)
+    span = max((high for *_, high in ends), default=1.0) - start or 1.0
+    return {
+        loss: ((low - start) / span, (mean - start) / span, (high - start) / span) for loss, low, mean, high in ends
     }
 
 

@@ -31,18 +31,20 @@ def answer(evidence: Evidence, confidence: float) -> Answer:
     if best.delta is None:
         gap = 100 * ((best.mean or 0) - (second.mean or 0))
         if best.loss == evidence.baseline:
-            sentence = f"No loss is better than the baseline {best.loss}; the next, {second.loss}, is {gap:.1f} points below."
+            sentence = (
+                f"No loss is better than the baseline {best.loss}; the next, {second.loss}, is {gap:.1f} points below."
+            )
         else:
             sentence = f"{best.loss} comes first, {gap:.1f} points above {second.loss}, but the baseline gave no model."
     else:
         gain, low, high = (100 * (value or 0.0) for value in (best.delta, best.delta_low, best.delta_high))
-        by = f"{gain:.1f} mIoU points above {evidence.baseline} ({interval} {low:+.1f} to {high:+.1f})"
+        by = f"{gain:.1f} mIoU points above the baseline {evidence.baseline} ({interval} {low:+.1f} to {high:+.1f})"
         if best.verdict == "better":
             sentence = f"Train with {best.loss}: {by}."
         elif best.verdict == "n too small":
             sentence = f"{best.loss} comes first, {by}; {_seeds(best.seeds)} too few to call that significant."
         else:
-            sentence = f"No difference to {evidence.baseline} is shown: {best.loss} comes first, {by}."
+            sentence = f"No difference to the baseline is shown: {best.loss} comes first, {by}."
         detail += _next_best(best.mean, second.loss, second.mean, evidence.baseline)
     detail += _probability(evidence, best.loss, len(ranked))
     if best.verdict == "n too small" or any(row.verdict == "n too small" for row in ranked):
@@ -62,7 +64,7 @@ def _probability(evidence: Evidence, best: str, losses: int) -> list[str]:
     p = (evidence.analysis.get("best_probability") or {}).get(best)
     if p is None:
         return []
-    sure = "" if p >= 0.95 else ", so which of the first is the best is not settled"
+    sure = "" if p >= 0.95 else ", so the order of the first is not settled"
     return [f"The probability that it is the best of the {losses} is {percent(p)}{sure}."]
 
 

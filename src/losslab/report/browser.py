@@ -55,7 +55,7 @@ def _document(
 ) -> dict[str, Any]:
     test = evidence.test
     look = looks(evidence.losses)
-    present = test.masks[chosen].any(axis=(2, 3))
+    present = test.masks[chosen].max(axis=(2, 3))
     order = [row.loss for row in evidence.ranked if row.loss in evidence.seeds]
     return {
         "dataset": evidence.dataset,
@@ -65,7 +65,7 @@ def _document(
         "ids": [test.ids[i] for i in chosen],
         "classes": [{"name": name, "colour": PALETTE[c % len(PALETTE)]} for c, name in enumerate(test.classes)],
         "present": [np.flatnonzero(row).tolist() for row in present],
-        "outcomes": {"right": RIGHT, "missed": MISSED, "false": FALSE},
+        "outcomes": [["right", RIGHT], ["missed", MISSED], ["false", FALSE]],
         "photographs": atlases[""][0][0],
         "truth": atlases[""][1],
         "losses": [

@@ -36,7 +36,9 @@ METRICS = {
         "Dice within each image, over the classes in its truth or prediction (a class predicted where there is none "
         "scores 0, one absent from both is left out); then the mean over images.",
     ),
-    "precision": Metric("precision", "TP / (TP + FP) per class: how much of what is predicted is there; then the mean."),
+    "precision": Metric(
+        "precision", "TP / (TP + FP) per class: how much of what is predicted is there; then the mean."
+    ),
     "recall": Metric("recall", "TP / (TP + FN) per class: how much of what is there is predicted; then the mean."),
     "pixel_accuracy": Metric(
         "pixel accuracy", "(TP + TN) / all pixels. Where most pixels are background it is high for any loss."
@@ -64,7 +66,6 @@ def data_facts(params: Params, dataset: str) -> dict[str, Any]:
     splits = {name: tensors.read(runs.split_file(dataset, name)) for name in SPLITS}
     test = splits["test"]
     return {
-        "source": test.source,
         "size": f"{test.images.shape[3]}×{test.images.shape[2]}",
         "source_images": account.get("source_images"),
         "unreadable": account.get("unreadable", []),
@@ -72,6 +73,7 @@ def data_facts(params: Params, dataset: str) -> dict[str, Any]:
             {
                 "name": name,
                 "images": len(split.ids),
+                "source": split.source,
                 "left_out": _left_out(account, name),
                 "md5": digest(runs.split_file(dataset, name)),
             }
@@ -92,8 +94,7 @@ def data_facts(params: Params, dataset: str) -> dict[str, Any]:
 def made_with(params: Params) -> dict[str, Any]:
     """What identifies the results: versions, and the code and data that each run used."""
     fingerprints = {
-        f"{dataset}, {loss}": _fingerprint(f"{stage}/{dataset}-{loss}")
-        for stage in ("train",)
+        f"{dataset}, {loss}": _fingerprint(f"train/{dataset}-{loss}")
         for dataset in params.grid.datasets
         for loss in params.grid.losses
     }

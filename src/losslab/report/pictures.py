@@ -48,7 +48,7 @@ def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
     if found:
         yield Picture(
             "image_dice",
-            "How image Dice is spread over the test images (all seeds): most losses fail on some images altogether.",
+            "How image Dice is spread over the test images, all seeds together, with the median.",
             figures.dice_distribution({row.loss: e.dice[row.loss].ravel() for row in found}, e.losses),
         )
     yield Picture(

@@ -157,7 +157,7 @@ class Browser {
     const out = new ImageData(...this.data.tile);
     const [width] = this.data.tile;
     const colours = this.data.classes.map((c) => [1, 3, 5].map((k) => parseInt(c.colour.slice(k, k + 2), 16)));
-    const { right, missed, false: wrong } = this.data.outcomes;
+    const [right, missed, wrong] = this.data.outcomes.map(([, rgb]) => rgb);
     for (let p = 0; p < out.data.length / 4; p++) {
       const rgb = photograph.data.subarray(4 * p, 4 * p + 3);
       let colour;
@@ -190,7 +190,7 @@ class Browser {
   showKey(view) {
     const entries =
       view === "outcome"
-        ? Object.entries(this.data.outcomes).map(([name, rgb]) => [name, `rgb(${rgb})`])
+        ? this.data.outcomes.map(([name, rgb]) => [name, `rgb(${rgb})`])
         : this.data.classes.map((c) => [c.name, c.colour]);
     const chosen = this.controls.class.value;
     const one = view !== "outcome" && chosen !== "";
