@@ -32,7 +32,7 @@ test: $(READY)  ## lint, types and tests
 	ruff check
 	ruff format --check
 	mypy
-	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder tests/test_pipeline.py tests
 
 test-slow: $(READY)  ## the tests that take minutes each
 	python -m pytest -m slow
