@@ -87,21 +87,21 @@ def _grid(
     across, down = (len(names), len(columns)) if sideways else (len(columns), len(names))
     cell, gap, left, top, bottom = 1.0, 0.05, 0.3, 0.25, 0.35  # inches
     width, height = left + across * (cell + gap), top + down * (cell + gap) + bottom
-    figure = new_figure(width, height, layout=None)  # every place is known: no layout to be sought, which takes seconds
+    # Every place is known, so no layout is sought; and one axes in inches, since many take long.
+    figure = new_figure(width, height, layout=None)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
     for i, (title, cells) in enumerate(columns.items()):
         for j, (name, picture) in enumerate(zip(names, cells, strict=True)):
             column, row = (j, i) if sideways else (i, j)
             x, y = left + column * (cell + gap), bottom + (down - 1 - row) * (cell + gap)
-            axes = figure.add_axes((x / width, y / height, cell / width, cell / height))
-            axes.imshow(picture, interpolation="none")
-            axes.set_axis_off()
+            axes.imshow(picture, interpolation="none", extent=(x, x + cell, y, y + cell))
             above, beside = (name, title) if sideways else (title, name)
             if row == 0:
-                axes.set_title(above, fontsize=9, fontweight="normal", pad=3)
+                axes.text(x + cell / 2, y + cell + 0.06, above, ha="center", fontsize=9)
             if column == 0:
-                axes.text(
-                    -0.04, 0.5, beside, rotation=90, ha="right", va="center", fontsize=9, transform=axes.transAxes
-                )
+                axes.text(x - 0.05, y + cell / 2, beside, rotation=90, ha="right", va="center", fontsize=9)
+    axes.set(xlim=(0, width), ylim=(0, height))
     patches = [Patch(color=np.divide(c, 255 if max(c) > 1 else 1).tolist(), label=word) for word, c in legend.items()]
     if patches:
         figure.legend(handles=patches, loc="lower center", ncols=min(6, len(patches)), handlelength=1)

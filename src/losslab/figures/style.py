@@ -99,18 +99,19 @@ def legend_below(figure: Figure, **options: Any) -> None:
 
 
 @styled
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as its suffix says, PNG or SVG: no version or date in it, so that equal figures are equal bytes.
+def save(figure: Figure, *paths: Path) -> None:
+    """Write a figure as each suffix says, PNG or SVG: no version or date in it, so that equal figures are equal bytes.
 
     An SVG carries its colours for dark screens; programs that know no style sheets show the light ones.
     """
-    if path.suffix == ".svg":
+    for path in paths:
         with atomic_file(path) as temporary:
-            figure.savefig(temporary, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-            temporary.write_text(_with_dark_colours(temporary.read_text()))
-    else:
-        with atomic_file(path) as temporary:
-            figure.savefig(temporary, format="png", metadata={"Software": None})
+            if path.suffix == ".svg":
+                figure.savefig(temporary, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+                temporary.write_text(_with_dark_colours(temporary.read_text()))
+            else:
+                figure.savefig(temporary, format="png", metadata={"Software": None})
+        figure.set_layout_engine("none")  # the layout is found; finding it again takes as long as drawing
 
 
 def _with_dark_colours(svg: str) -> str:

@@ -41,8 +41,7 @@ def write(params: Params, folder: Path) -> None:
             drawn = {}
             steps = tqdm(pictures(found, params.report.images), f"{dataset}: figures", disable=None)
             for name, caption, figure in steps:
-                figures.save(figure, png / dataset / f"{name}.png")
-                figures.save(figure, svg / dataset / f"{name}.svg")
+                figures.save(figure, png / dataset / f"{name}.png", svg / dataset / f"{name}.svg")
                 drawn[name] = {"caption": caption, "uri": _data_uri(svg / dataset / f"{name}.svg")}
             sections.append(_section(params, found, drawn))
     page = _page(params, sections)
