@@ -7,7 +7,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 READY = .venv/ready
 
-.PHONY: repro jobs check track ui test test-slow lock clean help
+.PHONY: repro jobs check recipe track ui test test-slow test-peer lock clean help
 
 repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
 	dvc repro extract
@@ -22,6 +22,9 @@ jobs: repro  ## the same; make jobs JOBS=4 for four at a time
 check: $(READY)  ## check params.yaml
 	python -m losslab check
 
+recipe: $(READY)  ## make recipe NAME=…: put recipes/NAME.yaml in place of params.yaml; NAME=default takes it back
+	python -m losslab.recipes $(NAME)
+
 track: $(READY)  ## bring MLflow up to what the results say
 	python -m losslab track
 
@@ -32,10 +35,14 @@ test: $(READY)  ## lint, types and tests
 	ruff check
 	ruff format --check
 	mypy
-	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder tests/test_pipeline.py tests
 
 test-slow: $(READY)  ## the tests that take minutes each
 	python -m pytest -m slow
+
+test-peer: $(READY)  ## mUNet against DLStudio's own, which this fetches
+	uv pip install --quiet --target .peer --no-deps --require-hashes -r tests/peer/requirements.txt
+	python -m pytest -m slow tests/peer
 
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

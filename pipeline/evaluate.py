@@ -2,12 +2,12 @@
 
 import sys
 
-from losslab import experiment, params
+from losslab import evaluation, params
 from losslab.errors import exit_on_error
 
 
 def main() -> None:
-    experiment.evaluate_seeds(params.load(), *sys.argv[1:3])
+    evaluation.evaluate_seeds(params.load(), *sys.argv[1:3])
 
 
 if __name__ == "__main__":

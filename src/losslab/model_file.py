@@ -27,6 +27,24 @@ class Model:
     classes: tuple[str, ...]
     normalise: Normalisation
     threshold: float
+    about: dict[str, Any]
+    """All that the file says, as `save` was given it."""
+
+
+class Probabilities(nn.Module):
+    """A model as one network, to be exported: uint8 `[N, 3, H, W]` → probabilities float32 `[N, C, H, W]`."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.network, self.loss = model.network, model.loss
+        for name, values in (("mean", model.normalise.mean), ("std", model.normalise.std)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.loss.probabilities(self.network((images.float() - self.mean) / self.std))
 
 
 def save(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -47,7 +65,9 @@ def load(path: Path, device: torch.device) -> Model:
         with safe_open(path, "pt", device="cpu") as file:
             about = json.loads(file.metadata()["losslab"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        spec, classes = about["model"], tuple(about["classes"])
+        # The file has all weights: those that training started from need not be here.
+        spec = {key: value for key, value in about["model"].items() if not key.startswith("weights")}
+        classes = tuple(about["classes"])
         network = models.registry.build(spec, in_channels=len(about["mean"]), classes=len(classes))
         network.load_state_dict(state)
         return Model(
@@ -56,6 +76,7 @@ def load(path: Path, device: torch.device) -> Model:
             classes,
             Normalisation(tuple(about["mean"]), tuple(about["std"])),
             float(about["threshold"]),
+            about,
         )
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None

@@ -86,10 +86,19 @@ class Train(Section):
     optimizer: Annotated[AdamW | SGD, Field(discriminator="kind")]
     schedule: Literal["one_cycle", "constant"]
     flips: bool
-    keep: Literal["best", "last"]
+    input: Literal["normalised", "raw"] = "normalised"
+    """Images of zero mean and unit deviation per channel, or their values 0–255."""
+    overfit: Count | None = None
+    """Train on the first n training images and validate on the same: can the network learn them at all?"""
+    keep: Literal["best", "last", "lowest_loss"]
+    """The weights with the best validation mIoU at the tuned threshold, those of the last epoch, or those with the
+    lowest validation loss."""
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: Count
+    """Of each process."""
+    processes: Count = 1
+    """Processes that share each batch, one a GPU where there are several; the batch is the same, its bits are not."""
     deterministic: bool
 
 
@@ -97,6 +106,7 @@ class Evaluate(Section):
     """How test images are scored."""
 
     batch_size: Count
+    boundary_tolerance: NonNegative = 2.0
 
 
 class Compare(Section):

@@ -249,14 +249,16 @@ def fetch_package(requirement: str, folder: Path, sha256: str) -> Path:
         return folder / archives[0].name
 
 
-def verify(path: Path, sha256: str | None, source: str) -> None:
-    """Compare a file with its expected sha256 (none: nothing is known, nothing is compared).
+def verify(path: Path, expected: str | None, source: str, algorithm: str = "sha256") -> None:
+    """Compare a file with its expected checksum (none: nothing is known, nothing is compared).
 
     Raises:
         InputError: they differ.
     """
-    if sha256 is not None and (found := digest(path, "sha256")) != sha256:
-        raise InputError(f"{source}: sha256 is {found}, not {sha256}: damaged on the way, or another file; try again")
+    if expected is not None and (found := digest(path, algorithm)) != expected:
+        raise InputError(
+            f"{source}: {algorithm} is {found}, not {expected}: damaged on the way, or another file; try again"
+        )
 
 
 def _size(path: Path) -> int:
