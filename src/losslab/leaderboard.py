@@ -1,11 +1,12 @@
 """From scores and histories to the leaderboard: one row per data set, loss, metric and threshold rule."""
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from losslab import history, runs, scores, statistics
 from losslab.errors import InputError
@@ -81,8 +82,8 @@ def read(path: Path) -> list[Row]:
         InputError: the file is missing or is not a leaderboard.
     """
     try:
-        return [Row(**row) for row in json.loads(path.read_text())]
-    except (FileNotFoundError, ValueError, TypeError) as error:
+        return TypeAdapter(list[Row]).validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError) as error:
         raise InputError(f"{path}: missing or damaged ({error}); remove it and run `dvc repro`") from None
 
 

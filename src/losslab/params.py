@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 PARAMS = Path("params.yaml")
 
+LARGEST = 100_000
+"""Values in params.yaml."""
+
 
 def _no_duplicates(values: tuple[Any, ...]) -> tuple[Any, ...]:
     repeated = [value for value, count in Counter(values).items() if count > 1]
@@ -89,7 +92,7 @@ class Train(Section):
     keep: Literal["best", "last"]
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda", "mps"]
-    threads: Count
+    threads: Annotated[Count, Field(le=1024)]
     deterministic: bool
 
 
@@ -155,10 +158,11 @@ def load(path: Path = PARAMS) -> Params:
     """
     try:
         raw = yaml.safe_load(path.read_text())
+        _refuse_bomb(raw)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run this where dvc.yaml and params.yaml are") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())[:500]}") from None
     params = _explained(lambda: Params.model_validate(raw))
     for name in params.datasets:
         params.dataset(name)
@@ -174,6 +178,17 @@ def check(path: Path = PARAMS) -> Params:
         _explained(partial(losses.registry.check, spec), "losses", name)
     _explained(partial(models.registry.check, params.model), "model")
     return params
+
+
+def _refuse_bomb(raw: Any) -> None:
+    """Aliases of aliases make a small file mean more than any memory holds, and cycles have no end."""
+    count, waiting = 0, [raw]
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if count > LARGEST:
+            raise ValueError(f"more than {LARGEST} values once its aliases are followed")
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _explained(check: Callable[[], T], *path: str) -> T:

@@ -61,9 +61,10 @@ def read(path: Path) -> Scores:
         values = np.array([row[4:] for row in rows], np.int64).reshape(
             len(seeds), len(THRESHOLDS), len(images), len(classes), len(COUNTS)
         )
+        numbers = tuple(map(int, seeds))
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError, csv.Error) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
     counts = {threshold: values[:, i] for i, threshold in enumerate(THRESHOLDS)}
-    return Scores(tuple(map(int, seeds)), tuple(images), tuple(classes), counts)
+    return Scores(numbers, tuple(images), tuple(classes), counts)
