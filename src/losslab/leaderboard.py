@@ -84,7 +84,9 @@ def read(path: Path) -> list[Row]:
     try:
         return TypeAdapter(list[Row]).validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError) as error:
-        raise InputError(f"{path}: missing or damaged ({error}); remove it and run `dvc repro`") from None
+        raise InputError(
+            f"{path}: missing or damaged ({' '.join(str(error).split())[:200]}); run `dvc repro`"
+        ) from None
 
 
 def _row(

@@ -17,6 +17,7 @@ from losslab.errors import InputError
 from losslab.files import atomic_file
 from losslab.inference import Normalisation
 from losslab.losses import Loss
+from losslab.schema import refuse_bomb
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def load(path: Path, device: torch.device) -> Model:
     try:
         with safe_open(path, "pt", device="cpu") as file:
             about = json.loads(file.metadata()["losslab"])
+            refuse_bomb([about["model"], about["loss"]])
             _About.model_validate(about)
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             _compare(about, shapes)

@@ -22,14 +22,11 @@ from pydantic import (
 
 from losslab import data
 from losslab.errors import InputError, did_you_mean
-from losslab.schema import Section, explain, invalid
+from losslab.schema import Section, explain, invalid, refuse_bomb
 
 T = TypeVar("T")
 
 PARAMS = Path("params.yaml")
-
-LARGEST = 100_000
-"""Values in params.yaml."""
 
 
 def _no_duplicates(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -158,7 +155,7 @@ def load(path: Path = PARAMS) -> Params:
     """
     try:
         raw = yaml.safe_load(path.read_text())
-        _refuse_bomb(raw)
+        refuse_bomb(raw)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run this where dvc.yaml and params.yaml are") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -178,17 +175,6 @@ def check(path: Path = PARAMS) -> Params:
         _explained(partial(losses.registry.check, spec), "losses", name)
     _explained(partial(models.registry.check, params.model), "model")
     return params
-
-
-def _refuse_bomb(raw: Any) -> None:
-    """Aliases of aliases make a small file mean more than any memory holds, and cycles have no end."""
-    count, waiting = 0, [raw]
-    while waiting:
-        value = waiting.pop()
-        count += 1
-        if count > LARGEST:
-            raise ValueError(f"more than {LARGEST} values once its aliases are followed")
-        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _explained(check: Callable[[], T], *path: str) -> T:
