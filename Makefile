@@ -10,6 +10,7 @@ READY = .venv/ready
 .PHONY: repro jobs check recipe track ui test test-slow test-peer lock clean help
 
 repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
+	python -m pipeline.recover
 	dvc repro extract
 	for stage in train evaluate; do \
 	  dvc stage list --name-only --all | grep "^$$stage@" \
