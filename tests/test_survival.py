@@ -74,7 +74,7 @@ class Kills:
             self.wait(project, process, stage, moment)
             os.killpg(process.pid, signal.SIGKILL)
             rest = process.communicate()[0]
-            self.done[([stage] + STARTED.findall(rest))[-1]] += 1
+            self.done[[stage, *STARTED.findall(rest)][-1]] += 1
             return False
         assert process.wait() == 0, "".join(said)
         return True
@@ -127,3 +127,101 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(shapes: Path, tmp_p
     assert killed.repro() == []
     client = MlflowClient(f"sqlite:///{killed.root / 'mlflow.db'}")
     assert len(client.search_runs([client.get_experiment_by_name("shapes").experiment_id])) == len(LOSSES)
+
+
+@pytest.fixture(scope="module")
+def finished(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A repository in which everything has run."""
+    project = repository(tmp_path_factory.mktemp("finished"), shapes, epochs=20)
+    project.repro()
+    return project
+
+
+@pytest.fixture
+def retrains(finished: Project) -> Project:
+    """It, with all to be trained again, and again to be what it was."""
+    shutil.rmtree(finished.root / "checkpoints", ignore_errors=True)
+    for folder in ("models", "history"):
+        shutil.rmtree(finished.root / "results" / folder)
+    shutil.rmtree(finished.root / ".dvc/cache")
+    (finished.root / ".dvc/cache").mkdir()
+    return finished
+
+
+def until(process: subprocess.Popen[str], text: str, times: int = 1) -> None:
+    """Read what a process says up to a text."""
+    assert process.stdout
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        times -= text in line
+        if not times:
+            return
+    raise AssertionError("".join(said))
+
+
+@pytest.mark.slow
+def test_a_second_repro_at_once_says_so_and_harms_nothing(retrains: Project) -> None:
+    wanted = (retrains.root / "dvc.lock").read_bytes()
+    first = start(retrains, "dvc", "repro")
+    until(first, "Running stage 'train@shapes-bce'")
+    second = retrains.run("dvc", "repro")
+    assert second.returncode != 0
+    assert "is busy, it is being blocked by:" in second.stderr
+    assert f"(PID {first.pid}): " in second.stderr
+    said = first.communicate()[0]
+    assert first.returncode == 0, said
+    assert (retrains.root / "dvc.lock").read_bytes() == wanted
+
+
+@pytest.mark.slow
+def test_two_trainings_of_one_run_give_what_one_gives(retrains: Project) -> None:
+    wanted = yaml.safe_load((retrains.root / "dvc.lock").read_text())
+    both = [start(retrains, sys.executable, "-m", "pipeline.train", "shapes", "bce") for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    retrains.repro()
+    assert yaml.safe_load((retrains.root / "dvc.lock").read_text()) == wanted
+    assert strays(retrains.root) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["make", "dvc"])
+def test_ctrl_c_ends_every_process_and_the_next_start_goes_on(retrains: Project, whom: str) -> None:
+    for part in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / part, retrains.root)
+    (retrains.root / ".venv").mkdir(exist_ok=True)
+    (retrains.root / ".venv/ready").touch()
+    command = ["make", "JOBS=2"] if whom == "make" else ["dvc", "repro"]
+    wanted = yaml.safe_load((retrains.root / "dvc.lock").read_text())
+    process = start(retrains, *command)
+    until(process, "Running stage 'train@", times=2 if whom == "make" else 1)
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+    said = process.communicate(timeout=60)[0]  # to the end of the output, which every child holds open
+    assert process.returncode != 0
+    assert "stopped; run again to go on" in said
+    assert "Traceback" not in said
+    assert strays(retrains.root) == []
+    again = retrains.run(*command)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert yaml.safe_load((retrains.root / "dvc.lock").read_text()) == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stage_ends_with_the_dvc_that_started_it(retrains: Project, number: signal.Signals) -> None:
+    process = start(retrains, "dvc", "repro")
+    until(process, "> python -m pipeline.train shapes bce")
+    process.send_signal(number)
+    assert "stopped; run again to go on" in process.communicate(timeout=60)[0]
+    assert strays(retrains.root) == []
+
+
+@pytest.mark.slow
+def test_a_clock_that_jumps_runs_nothing(finished: Project) -> None:
+    finished.repro()
+    for seconds in (0, 2**32):  # 1970 and 2106
+        for path in finished.root.rglob("*"):
+            if not {".git", ".dvc"} & set(path.parts) and not path.is_symlink():
+                os.utime(path, (seconds, seconds))
+        assert finished.repro() == []
