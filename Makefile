@@ -7,7 +7,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 READY = .venv/ready
 
-.PHONY: repro jobs check track ui test test-slow lock clean help
+.PHONY: repro jobs check track ui test test-slow browser lock clean help
 
 repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
 	dvc repro extract
@@ -36,6 +36,14 @@ test: $(READY)  ## lint, types and tests
 
 test-slow: $(READY)  ## the tests that take minutes each
 	python -m pytest -m slow
+
+browser:  ## install Chromium for the tests of the report, where apt-get may (root on Debian or Ubuntu)
+	@if command -v chromedriver > /dev/null; then echo "chromedriver is here"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update && apt-get install --yes --no-install-recommends chromium chromium-driver; } > /dev/null 2>&1 \
+	  || echo "Chromium could not be installed: the tests of the report in a browser will be skipped"; \
+	else echo "install Chromium and chromedriver (Debian: chromium chromium-driver) for the tests of the report"; fi
 
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
