@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
 from losslab import metrics
-from losslab.metrics import BINS, ThresholdCurve, pixel_counts
+from losslab.counting import BINS, ThresholdCurve, pixel_counts
 
 SIZES = st.tuples(*(st.integers(1, n) for n in (3, 3, 6, 6)))
 
