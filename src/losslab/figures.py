@@ -87,6 +87,18 @@ def miou_curves(path: Path, histories: Mapping[str, Sequence[Row]]) -> None:
         _save(figure, path)
 
 
+def tuning_curves(path: Path, curves: Mapping[str, Sequence[float]]) -> None:
+    """Validation loss by epoch, one line for each setting tried; one that diverged at once has none."""
+    with mpl.rc_context(STYLE):
+        figure = _figure(6.4, 3.6)
+        axes = figure.add_subplot(1, 1, 1, xlabel="epoch", ylabel="validation loss")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for (label, values), colour in zip(curves.items(), colours(list(curves)).values(), strict=True):
+            axes.plot(range(1, len(values) + 1), values, "o-", color=colour, markersize=3.5, label=label)
+        axes.legend(fontsize=8, frameon=False)
+        _save(figure, path)
+
+
 def leaderboard_bars(path: Path, results: Sequence[Result]) -> None:
     """Test mIoU of each loss with its interval, fixed and tuned threshold side by side, best at the top."""
     chosen = [row for row in results if row.metric == "miou" and row.mean is not None]
