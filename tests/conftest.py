@@ -36,7 +36,7 @@ class Project:
 
     def run(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
         everything = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
-        everything |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **env}
+        everything |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "LOSSLAB_MLFLOW": "off", **env}
         return subprocess.run(command, cwd=self.root, env=everything, capture_output=True, text=True, timeout=500)
 
     def stage(self, name: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

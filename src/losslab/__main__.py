@@ -1,44 +1,121 @@
 """`python -m losslab COMMAND`, for what is not a stage of the pipeline."""
 
 import argparse
+from pathlib import Path
 
-from losslab import params
-from losslab.errors import exit_on_error
+from losslab.errors import InputError, exit_on_error
+
+# Modules are imported by the command that needs them: `--help` is to take no time.
 
 
-def check() -> None:
+def check(_: argparse.Namespace) -> None:
     """check params.yaml, and say so if it is right"""
+    from losslab import params
+
     settings = params.check()
     runs = len(settings.grid.datasets) * len(settings.grid.losses) * len(settings.train.seeds)
     print(f"{params.PARAMS}: correct; {runs} runs in the grid")
 
 
-def track() -> None:
-    """bring MLflow up to what the results say"""
-    from losslab import tracking
-
-    settings = params.load()
-    for dataset in settings.grid.datasets:
-        for loss in settings.grid.losses:
-            tracking.sync_results(settings, dataset, loss)
-
-
-def losses() -> None:
+def losses(_: argparse.Namespace) -> None:
     """list the kinds of loss: options, defaults, references"""
     from losslab.losses import catalogue
 
     print(catalogue.describe())
 
 
-COMMANDS = {command.__name__: command for command in (check, track, losses)}
+def predict(arguments: argparse.Namespace) -> None:
+    """masks and overlays of images, by a trained model"""
+    if arguments.threshold is not None and not 0 < arguments.threshold < 1:
+        raise InputError(f"--threshold: {arguments.threshold} is not between 0 and 1")
+    from losslab import predict
+
+    predict.run(
+        arguments.images,
+        arguments.model,
+        arguments.out,
+        compare=arguments.compare,
+        coco=arguments.coco,
+        planes=arguments.planes,
+        threshold=arguments.threshold,
+    )
+
+
+def track(_: argparse.Namespace) -> None:
+    """bring MLflow up to what the results say"""
+    from losslab import params, tracking
+
+    if not tracking.sync_everything(params.load()):
+        raise InputError("MLflow does not have everything; see the warning")
+
+
+EXAMPLES = {
+    check: "python -m losslab check",
+    losses: "python -m losslab losses | less",
+    predict: """\
+python -m losslab predict photo.jpg --model results/models/shapes/ce_dice/seed0.safetensors --out masks
+python -m losslab predict photos/ http://host/dog.jpg --model M.safetensors --out masks --coco masks.json
+python -m losslab predict photos/ --model results/models/shapes/ce_dice/seed0.safetensors --out masks \\
+  --compare results/models/shapes/*/seed0.safetensors""",
+    track: """\
+python -m losslab track
+MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python -m losslab track""",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    plain = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        prog="python -m losslab",
+        description="What is not a stage of the pipeline. All but `predict` are run where params.yaml is.",
+        epilog="`python -m losslab COMMAND --help` shows a command's options, with examples.",
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND")
+    for command, example in EXAMPLES.items():
+        words = (command.__doc__ or "").strip()
+        indented = "\n".join(f"  {line}" for line in example.splitlines())
+        found = commands.add_parser(
+            command.__name__, help=words, description=f"{words[0].upper()}{words[1:]}.",
+            epilog=f"examples:\n{indented}", formatter_class=plain,
+        )  # fmt: skip
+        found.set_defaults(command=command)
+        if command is predict:
+            _add_predict_options(found)
+    return top
+
+
+def _add_predict_options(command: argparse.ArgumentParser) -> None:
+    command.description = """\
+Masks and overlays of images, by a trained model, at each image's own size.
+
+For an image NAME the output folder gets NAME.mask.png (one class: 0 and 255; several: the number of the class, from 1
+in the model's order, 0 for none; where classes overlap, the most probable) and NAME.overlay.png.
+Images that cannot be read are named at the end, with exit status 1; the others are done."""
+    command.add_argument("images", nargs="+", metavar="IMAGE", help="a file, a folder, or the URL of an image")
+    command.add_argument("--model", type=Path, required=True, help="results/models/DATASET/LOSS/seedN.safetensors")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for masks and overlays")
+    command.add_argument(
+        "--compare", type=Path, nargs="+", default=(), metavar="MODEL",
+        help="further models: NAME.compare.png shows all of them side by side",
+    )  # fmt: skip
+    command.add_argument(
+        "--coco", type=Path, metavar="FILE.json",
+        help="write all masks as COCO results too: one RLE per image and class, with the mean probability as score; "
+        "image_id is the number that the file's name is, or the name; category_id counts from 1",
+    )  # fmt: skip
+    command.add_argument("--planes", action="store_true", help="write each class by itself too: NAME.CLASS.png")
+    command.add_argument("--threshold", type=float, help="in place of the one tuned on validation (0 to 1)")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="losslab", description="Run these where params.yaml is.")
-    subparsers = parser.add_subparsers(dest="command", required=True)
-    for name, command in COMMANDS.items():
-        subparsers.add_parser(name, help=command.__doc__)
-    COMMANDS[parser.parse_args().command]()
+    """Run the command that the command line names, or list the commands."""
+    top = parser()
+    arguments = top.parse_args()
+    if "command" not in arguments:
+        top.print_help()
+        return
+    arguments.command(arguments)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from losslab import analysis, history, runs, scores, statistics
 from losslab.comparison import Comparison
@@ -92,9 +93,11 @@ def read(path: Path) -> list[Row]:
         InputError: the file is missing or is not a leaderboard.
     """
     try:
-        return [Row(**row) for row in json.loads(path.read_text())]
-    except (FileNotFoundError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: missing or damaged ({error}); remove it and run `dvc repro`") from None
+        return TypeAdapter(list[Row]).validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError) as error:
+        raise InputError(
+            f"{path}: missing or damaged ({' '.join(str(error).split())[:200]}); run `dvc repro`"
+        ) from None
 
 
 def _row(comparison: Comparison, loss: str, metric: str, threshold: str, settings: Compare) -> Row:

@@ -114,7 +114,8 @@ class Resampler:
 
 def seed_values(counts: Counts, metric: str) -> Floats:
     """`[S]`: the metric of each seed from counts `[S, N, C, 4]`."""
-    return from_counts(counts, unweighted)[metric][0]
+    values: Floats = from_counts(counts, unweighted)[metric][0]
+    return values
 
 
 def from_counts(counts: Counts, sums: Sums) -> dict[str, Floats]:

@@ -1,0 +1,140 @@
+"""The champion of a data set in MLflow's model registry: the loss whose test mIoU has the highest lower bound.
+
+It is registered as `losslab-DATASET` with the alias `champion`, in PyTorch's export format (pt2): a graph and its
+weights, which no code of this project and no unpickling is needed to load.
+"""
+
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from losslab import history, runs
+from losslab.data import tensors
+from losslab.data.fetch import digest
+from losslab.leaderboard import Row
+from losslab.runs import Run
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ALIAS = "champion"
+
+
+class NotExportable(Exception):
+    """torch.export cannot make a graph of the network."""
+
+
+def choose(found: Mapping[str, Sequence[Run]], rows: Sequence[Row]) -> tuple[Run, Row] | None:
+    """The run to register and its row of the leaderboard: among the losses the one whose tuned test mIoU has the
+    highest lower bound, among its seeds the one with the best validation mIoU; none if every run diverged.
+
+    Args:
+        found: the runs of each loss on one data set.
+        rows: the data set's part of the leaderboard.
+    """
+    ranked = [row for row in rows if (row.metric, row.threshold) == ("miou", "tuned") and row.low is not None]
+    if not ranked:
+        return None
+    best = max(ranked, key=lambda row: row.low or 0.0)
+    tuned: dict[int, float] = {}
+    for line in history.read(runs.history_file(best.dataset, best.loss)):
+        if (line.split, line.metric) == ("val", "miou_tuned"):
+            tuned[line.seed] = max(line.value, tuned.get(line.seed, 0.0))
+    candidates = [run for run in found[best.loss] if model_path(run).is_file()]
+    return (max(candidates, key=lambda run: tuned.get(run.seed, 0.0)), best) if candidates else None
+
+
+def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Row) -> None:
+    """Make `run`'s model the champion, adding a version only if there is none of the same bytes.
+
+    Raises:
+        NotExportable: the network cannot be exported.
+        MlflowException: whatever MLflow has to say.
+    """
+    name, md5 = f"losslab-{run.dataset}", digest(model_path(run))
+    found = client.search_model_versions(f"name = '{name}'")
+    version = next((one for one in found if one.tags.get("model_md5") == md5), None)
+    if version is None:
+        version = _add_version(client, experiment, run_id, run, row, name, md5)
+    if ALIAS not in client.get_model_version(name, version.version).aliases:
+        client.set_registered_model_alias(name, ALIAS, version.version)
+
+
+def model_path(run: Run) -> Path:
+    """Where train left the run's model."""
+    return runs.models_folder(run.dataset, run.loss) / f"seed{run.seed}.safetensors"
+
+
+def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Row, name: str, md5: str) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        # Exported first: nothing is left half registered if that fails.
+        draft = Path(folder, "model")
+        threshold = _export(run, run_id, draft)
+        model = client.create_logged_model(experiment, name=run.loss, source_run_id=run_id, model_type="segmentation")
+        _name(draft, model.model_id, model.artifact_location)
+        client.log_model_artifacts(model.model_id, str(draft))
+        client.finalize_logged_model(model.model_id, "READY")
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name, description=f"The best network so far for {run.dataset}, by losslab.")
+    return client.create_model_version(
+        name,
+        f"models:/{model.model_id}",
+        run_id,
+        tags={"model_md5": md5, "dataset": run.dataset, "loss": run.loss, "seed": str(run.seed)},
+        description=f"{run.loss}, seed {run.seed}. Over {row.seeds} seeds, test mIoU is {row.mean:.3f} (interval "
+        f"{row.low:.3f} to {row.high:.3f}). uint8 RGB images [N, 3, H, W] → probabilities [N, C, H, W]; a pixel is "
+        f"of a class where its probability is at least {threshold}.",
+        model_id=model.model_id,
+    )
+
+
+def _export(run: Run, run_id: str, folder: Path) -> float:
+    """Write the model in MLflow's format, uint8 images in and probabilities out; its threshold."""
+    import mlflow.pytorch
+    import torch
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    from losslab import model_file
+
+    loaded = model_file.load(model_path(run), torch.device("cpu"))
+    images = np.asarray(tensors.read(runs.split_file(run.dataset, "test")).images[:2])
+    # Two images: of one, the exported graph would take one for ever.
+    example: NDArray[np.uint8] = np.resize(images, (2, *images.shape[1:]))
+    classes, (height, width) = len(loaded.classes), example.shape[2:]
+    signature = ModelSignature(
+        Schema([TensorSpec(np.dtype(np.uint8), (-1, 3, height, width))]),
+        Schema([TensorSpec(np.dtype(np.float32), (-1, classes, height, width))]),
+    )
+    about = {"classes": list(loaded.classes), "threshold": loaded.threshold, "loss": run.loss, "seed": run.seed}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about its own archive
+            mlflow.pytorch.save_model(
+                model_file.Probabilities(loaded).eval(),
+                folder,
+                mlflow_model=Model(run_id=run_id),
+                serialization_format="pt2",
+                input_example=example,
+                signature=signature,
+                metadata=about,
+                pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"],
+            )
+    except Exception as error:  # torch.export raises what it likes
+        raise NotExportable(" ".join(str(error).split())[:200]) from error
+    return loaded.threshold
+
+
+def _name(folder: Path, model_id: str, location: str) -> None:
+    """Write into the model's own description where it now belongs."""
+    from mlflow.models import Model
+
+    description = Model.load(str(folder))
+    description.model_id = description.model_uuid = model_id
+    description.artifact_path = location
+    description.save(str(folder / "MLmodel"))
