@@ -10,10 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from conftest import Project, new_project, tiny
 
-from losslab import history
+from losslab import boundaries, history, predictions
+from losslab.data import tensors
+from losslab.distances import compare_boundaries
 
 NO_SERVER = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 
@@ -66,7 +70,7 @@ def test_a_tracking_server_that_is_down_costs_a_warning(ready: Project) -> None:
     assert (ready.root / "results/models/shapes/dice/seed0.safetensors").is_file()
 
 
-def test_scores_count_every_pixel(ready: Project) -> None:
+def test_scores_count_every_pixel_and_boundary(ready: Project) -> None:
     for stage in (("train", "shapes", "dice"), ("evaluate", "shapes", "dice")):
         done = ready.stage(*stage, **NO_SERVER)
         assert done.returncode == 0, done.stderr
@@ -74,6 +78,11 @@ def test_scores_count_every_pixel(ready: Project) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20 * 5 * 2, "images × classes × threshold rules"
     assert {sum(int(row[k]) for k in ("tp", "fp", "fn", "tn")) for row in rows} == {64 * 64}
+    found = boundaries.read(ready.root / "results/boundaries/shapes/dice.csv")
+    truth = tensors.read(ready.root / "data/tensors/shapes/test.safetensors")
+    predicted = predictions.read(ready.root / "results/predictions/shapes/dice/seed0.safetensors", 64)
+    expected = compare_boundaries(torch.from_numpy(predicted), torch.from_numpy(truth.masks), 2)
+    np.testing.assert_allclose(found.values["tuned"][0], expected, rtol=1e-6)
 
 
 def test_a_damaged_tensor_file_is_one_line(ready: Project) -> None:

@@ -98,7 +98,7 @@ def test_losses_that_are_alike_are_told_apart_in_at_most_5_percent_of_simulation
 
 
 def test_three_points_are_found_with_eight_seeds() -> None:
-    case = Simulation(seeds=8, images=50, effects=(0.0, 0.0225, 0.0, 0.0, 0.0, 0.0), own_seed=0.003)
+    case = Simulation(seeds=8, images=200, effects=(0.0, 0.0225, 0.0, 0.0, 0.0, 0.0), own_seed=0.003)
     truth = replace(case, effects=case.effects[:2]).truth()
     assert truth[1] - truth[0] == pytest.approx(0.03, abs=0.002)
     assert called(case, 60, "loss1") > 0.95
