@@ -27,9 +27,8 @@ class Section(BaseModel):
 
 def invalid(key: str, message: str, value: Any) -> ValidationError:
     """A validation error at `key`, to be raised within a validator: pydantic puts the path so far before it."""
-    # pydantic fills the message as a str.format template, so braces in it are doubled.
-    template: Any = message.replace("{", "{{").replace("}", "}}")
-    error = InitErrorDetails(type=PydanticCustomError("losslab", template), loc=(key,), input=value)
+    said = PydanticCustomError("losslab", "{message}", {"message": message})
+    error = InitErrorDetails(type=said, loc=(key,), input=value)
     return ValidationError.from_exception_data(key, [error])
 
 

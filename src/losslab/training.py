@@ -81,7 +81,10 @@ def train(
     torch.manual_seed(seed)
     device, count = data.images.device, len(data.images)
     loss = loss.fitted(data.masks)
-    maps = loss.target_maps(data.masks)  # [N, C, H, W], for the losses that use distances
+    maps, val_maps = (
+        loss.target_maps(data.masks),
+        loss.target_maps(data.val_masks),
+    )  # distances [N, C, H, W], or None
     batch_size = min(settings.batch_size, count)
     steps = count // batch_size  # a last, smaller batch would upset batch normalisation
 
@@ -130,7 +133,7 @@ def train(
             if len(bad):
                 diverge(progress, seed, first + int(bad[0]))
             else:
-                validate(network, loss, data, settings, seed, dtype, progress, progress.epoch * steps)
+                validate(network, loss, data, val_maps, settings, seed, dtype, progress, progress.epoch * steps)
             progress.state = {
                 "network": network.state_dict(),
                 "optimizer": optimizer.state_dict(),
@@ -143,6 +146,7 @@ def validate(
     network: nn.Module,
     loss: Loss,
     data: Data,
+    val_maps: Tensor | None,
     settings: Train,
     seed: int,
     dtype: torch.dtype,
@@ -155,7 +159,7 @@ def validate(
     batches = predict(network, loss, data.val_images, data.normalise, batch_size=settings.batch_size, dtype=dtype)
     for batch, logits, probabilities in batches:
         masks = data.val_masks[batch]
-        total += loss(logits, masks).double() * len(masks)
+        total += loss(logits, masks, None if val_maps is None else val_maps[batch]).double() * len(masks)
         curve.add(probabilities, masks)
     mean = float(total) / len(data.val_images)
     if not np.isfinite(mean):

@@ -1,6 +1,7 @@
 """COCO end to end: real images where `shared/coco_mini` is at hand, and small sets made here."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,17 +10,16 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from coco_world import Server, coco_file, dataset, run, serve, wait_for, write_set
+from coco_world import Server, coco_file, dataset, official, run, serve, wait_for, write_set
 from PIL import Image
 from pycocotools.coco import COCO
 
-from losslab.data import tensors
+from losslab.data import coco_sources, tensors
 from losslab.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,20 +93,6 @@ def test_the_number_of_workers_does_not_change_a_byte(tmp_path: Path) -> None:
     assert written[0] == written[1]
 
 
-def official(world: Server, folder: Path, splits: tuple[str, ...]) -> dict[str, str]:
-    """Serve a folder as the official hosts do; the two locations for params.yaml."""
-    text = BytesIO()
-    with zipfile.ZipFile(text, "w", zipfile.ZIP_DEFLATED) as archive:
-        for split in splits:
-            archive.write(folder / f"annotations/instances_{split}.json", f"annotations/instances_{split}.json")
-            world.files |= {f"/{split}/{p.name}": p.read_bytes() for p in (folder / split).iterdir()}
-    world.files["/annotations/annotations_trainval2017.zip"] = text.getvalue()
-    return {
-        "annotations": f"{world.url}/annotations/annotations_trainval2017.zip",
-        "images": f"{world.url}/{{split}}/{{file_name}}",
-    }
-
-
 def test_a_server_in_the_official_layout_gives_what_the_folder_gives(
     coco_mini: Path, tmp_path: Path, server: Server
 ) -> None:
@@ -157,6 +143,46 @@ def test_a_fetch_killed_midway_fetches_only_what_is_missing(tmp_path: Path, serv
     assert members(account) == 30
     asked = {path.rpartition("/")[2] for path, _ in server.requests}
     assert asked == {f"{i:04}.png" for i in range(30)} - whole
+
+
+def test_two_processes_share_downloads_and_fetch_each_file_once(tmp_path: Path, server: Server) -> None:
+    where = official(server, write_set(tmp_path / "set", coco_file(30)), ("all",))
+    code = f"""if True:
+        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path; from coco_world import dataset
+        raw = Path(sys.argv[1]); raw.mkdir(); dataset('', **{where!r}).fetch(raw)"""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [subprocess.Popen([sys.executable, "-c", code, name], cwd=tmp_path, env=env) for name in ("one", "two")]
+    assert [process.wait() for process in both] == [0, 0]
+    assert set(server.counts.values()) == {1}
+    one, two = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+        for name in ("one", "two")
+    )
+    assert one == two
+    assert len(one) == 31
+
+
+def test_a_killed_worker_is_an_error_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = dataset(write_set(tmp_path / "set", coco_file(200)), extract_workers=2)
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    raw.mkdir()
+    out.mkdir()
+    made.fetch(raw)
+    append = tensors.Writer.append
+
+    def kill_the_workers(*arguments: Any) -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
+        append(*arguments)
+
+    monkeypatch.setattr(tensors.Writer, "append", kill_the_workers)
+    with pytest.raises(InputError, match="a worker process was killed"):
+        made.write_tensors(raw, out)
+    assert not list(out.iterdir())
+    monkeypatch.undo()
+    dataset(tmp_path / "set", extract_workers=1).write_tensors(raw, out)
+    assert members(json.loads((out / "extract.json").read_text())) == 200
 
 
 def test_a_zip_of_images_and_a_pattern_with_any_field_work(tmp_path: Path, server: Server) -> None:
@@ -263,6 +289,56 @@ def test_a_damaged_zip_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(InputError, match=r"cut\.zip: not a whole zip file"):
         run(dataset(tmp_path / "cut.zip"), tmp_path / "a")
+
+
+CENTRAL, FLAGS, SIZE = b"PK\x01\x02", 8, 24  # a zip's directory entry, and where in it these fields are
+
+
+def zipped(path: Path, folder: Path, field: int, value: bytes) -> str:
+    """A zip of the set's annotations and images with one field of every directory entry overwritten."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*.*")):
+            archive.write(file, file.relative_to(folder))
+    content = bytearray(path.read_bytes())
+    entry = content.find(CENTRAL)
+    while entry >= 0:
+        content[entry + field : entry + field + len(value)] = value
+        entry = content.find(CENTRAL, entry + 1)
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message", "reason"),
+    [
+        (FLAGS, b"\x01\x00", "password required", "damaged"),
+        # Says that it unpacks to 9 bytes and holds more: no more than these are unpacked.
+        (SIZE, b"\x09\x00\x00\x00", "Bad CRC", "damaged"),
+        # Says that it unpacks to 4 GiB. That would do for annotations, had these not ended sooner.
+        (SIZE, b"\xff\xff\xff\xff", "", "too_large"),
+    ],
+)
+def test_an_encrypted_zip_and_a_zip_bomb_are_refused(
+    tmp_path: Path, field: int, value: bytes, message: str, reason: str
+) -> None:
+    folder = write_set(tmp_path / "set", coco_file())
+    hostile = zipped(tmp_path / "a.zip", folder, field, value)
+    if message:
+        with pytest.raises(InputError, match=rf"a\.zip: .*all.json is damaged or encrypted: .*{message}"):
+            run(dataset(folder, annotations=hostile), tmp_path / "a")
+    with pytest.raises(InputError, match=rf"a\.zip: 0000.png is {reason}; 9 such images, more than 8"):
+        run(dataset(folder, images=hostile, max_missing=8), tmp_path / "b")
+    with pytest.raises(InputError, match=rf"no image of train is left: {{'{reason}': 9}}"):
+        run(dataset(folder, images=hostile, max_missing=9), tmp_path / "c")
+
+
+def test_annotations_that_would_unpack_to_more_than_any_real_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coco_sources, "MAX_JSON", 1000)  # a real bomb of 4 GiB takes 4 MB and a minute to make
+    hostile = zipped(tmp_path / "a.zip", write_set(tmp_path / "set", coco_file()), FLAGS, b"")
+    with pytest.raises(InputError, match=r"a\.zip: annotations/instances_all.json would unpack to more than"):
+        run(dataset(tmp_path / "set", annotations=hostile), tmp_path / "a")
 
 
 def test_nothing_selected_says_why(tmp_path: Path) -> None:

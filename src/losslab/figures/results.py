@@ -72,7 +72,8 @@ def class_scores(classes: Sequence[Record], losses: Sequence[str]) -> Figure:
 
 @styled
 def size_scores(sizes: Sequence[Record], losses: Sequence[str]) -> Figure:
-    """Score by size of object, bars with intervals."""
+    """Score by size of object, bars with intervals; a size without objects, as a small test set has, is left out."""
+    sizes = [row for row in sizes if row["objects"]]
     names = list(dict.fromkeys(row["size"] for row in sizes))
     about = {row["size"]: row for row in sizes}
     labels = []

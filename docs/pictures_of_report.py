@@ -1,4 +1,4 @@
-"""Take the README's pictures of the report, where Chromium is: `python docs/screenshots.py [results/report.html]`.
+"""Take the README's pictures of the report: `python docs/pictures_of_report.py [results/report.html]`, with Chromium.
 
 The pictures are of the first data set: the answer with its leaderboard (`report.png`), the image browser
 (`report_images.png`).
