@@ -86,7 +86,7 @@ def test_the_command_leaves_curves_and_names_the_best(
 def test_a_name_that_is_not_there_is_answered_with_those_that_are(
     ready: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="'bice' is not in .*; did you mean 'bce'"):
+    with pytest.raises(InputError, match=r"'bice' is not in .*; did you mean 'bce'"):
         run(monkeypatch, ready, "bice")
 
 
