@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from losslab import analysis, history, runs, scores, statistics
 from losslab.comparison import Comparison
@@ -49,22 +50,28 @@ class Row:
 
 def compute(comparison: Comparison, settings: Compare) -> list[Row]:
     """The leaderboard of one data set: for every metric and threshold rule a row per loss, in the order of the grid."""
-    rows = []
-    for metric in (*statistics.METRICS, *statistics.BOUNDARY_METRICS):
-        for threshold in scores.THRESHOLDS:
-            table = [_row(comparison, loss, metric, threshold, settings) for loss in comparison.losses]
-            _judge(table, [len(_paired(comparison, row.loss, settings)) for row in table], settings)
-            rows += table
+    return [
+        row
+        for metric in (*statistics.METRICS, *statistics.BOUNDARY_METRICS)
+        for threshold in scores.THRESHOLDS
+        for row in table(comparison, metric, threshold, settings)
+    ]
+
+
+def table(comparison: Comparison, metric: str, threshold: str, settings: Compare) -> list[Row]:
+    """One table of the leaderboard: a row per loss, which together are the family that p is adjusted for."""
+    rows = [_row(comparison, loss, metric, threshold, settings) for loss in comparison.losses]
+    _judge(rows, [len(_paired(comparison, row.loss, settings)) for row in rows], settings)
     return rows
 
 
 def write(rows: Sequence[Row], params: Params, folder: Path) -> None:
     """`leaderboard.json`, `leaderboard.csv`, `metrics.json` for `dvc metrics` and `curves.csv` for `dvc plots`."""
-    table = [{key: _rounded(value) for key, value in asdict(row).items()} for row in rows]
-    write_json(folder / "leaderboard.json", table)
-    _write_csv(folder / "leaderboard.csv", [field.name for field in fields(Row)], [list(r.values()) for r in table])
+    records = [{key: _rounded(value) for key, value in asdict(row).items()} for row in rows]
+    write_json(folder / "leaderboard.json", records)
+    _write_csv(folder / "leaderboard.csv", [field.name for field in fields(Row)], [list(r.values()) for r in records])
     tree: dict[str, Any] = {}
-    for row in table:
+    for row in records:
         by_loss = tree.setdefault(row["dataset"], {}).setdefault(row["loss"], {})
         if row["metric"] in HEADLINE:
             by_loss[f"{row['metric']}_{row['threshold']}"] = row["mean"]
@@ -86,15 +93,17 @@ def read(path: Path) -> list[Row]:
         InputError: the file is missing or is not a leaderboard.
     """
     try:
-        return [Row(**row) for row in json.loads(path.read_text())]
-    except (FileNotFoundError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: missing or damaged ({error}); remove it and run `dvc repro`") from None
+        return TypeAdapter(list[Row]).validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError) as error:
+        raise InputError(
+            f"{path}: missing or damaged ({' '.join(str(error).split())[:200]}); run `dvc repro`"
+        ) from None
 
 
 def _row(comparison: Comparison, loss: str, metric: str, threshold: str, settings: Compare) -> Row:
     found, baseline = comparison.losses[loss], comparison.losses[settings.baseline]
-    table = found.scores
-    row = Row(comparison.dataset, loss, metric, threshold, seeds=len(table.seeds), images=len(table.images))
+    seeds, images = found.scores.seeds, found.scores.images
+    row = Row(comparison.dataset, loss, metric, threshold, seeds=len(seeds), images=len(images))
     row.status = found.status
     if not found.values:
         row.verdict = "diverged" if row.status.startswith("diverged") else NO_VALUE
@@ -125,9 +134,9 @@ def _paired(comparison: Comparison, loss: str, settings: Compare) -> tuple[int, 
     return tuple(seed for seed in found.scores.seeds if seed in baseline.scores.seeds)
 
 
-def _judge(table: Sequence[Row], pairs: Sequence[int], settings: Compare) -> None:
-    """Adjust the p-values of one table, in which the losses are the family, and judge by them."""
-    tested = [(row, n) for row, n in zip(table, pairs, strict=True) if row.p is not None]
+def _judge(rows: Sequence[Row], pairs: Sequence[int], settings: Compare) -> None:
+    """Adjust the p-values of one table for being a family, and judge by them."""
+    tested = [(row, n) for row, n in zip(rows, pairs, strict=True) if row.p is not None]
     adjusted = statistics.holm([row.p or 0.0 for row, _ in tested])
     # What the adjusted p would be at best: with few seeds even that calls nothing.
     at_best = statistics.holm([statistics.smallest_p(n) for _, n in tested])

@@ -101,7 +101,7 @@ def read_table(
         numbers_of_seeds = tuple(map(int, seeds))
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
-    except (ValueError, IndexError, csv.Error) as error:
+    except (ValueError, IndexError, OverflowError, csv.Error) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
     by_threshold = {threshold: values[:, i] for i, threshold in enumerate(THRESHOLDS)}
     return numbers_of_seeds, tuple(images), tuple(classes), by_threshold

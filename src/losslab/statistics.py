@@ -108,12 +108,14 @@ class Resampler:
         weights = 1 / seeds + normal / spread / np.sqrt(seeds * (seeds - 1))
         means = np.stack([(weights * of_loss[1:]).sum(axis=1) for of_loss in values], axis=1)
         best = means == means.max(axis=1, keepdims=True)
-        return np.asarray((best / best.sum(axis=1, keepdims=True)).mean(axis=0), np.float64)
+        shares: Floats = np.mean(best / best.sum(axis=1, keepdims=True), axis=0)
+        return shares
 
 
 def seed_values(counts: Counts, metric: str) -> Floats:
     """`[S]`: the metric of each seed from counts `[S, N, C, 4]`."""
-    return from_counts(counts, unweighted)[metric][0]
+    values: Floats = from_counts(counts, unweighted)[metric][0]
+    return values
 
 
 def from_counts(counts: Counts, sums: Sums) -> dict[str, Floats]:

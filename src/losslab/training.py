@@ -84,7 +84,7 @@ def train(
     maps, val_maps = (
         loss.target_maps(data.masks),
         loss.target_maps(data.val_masks),
-    )  # [N, C, H, W] of distances, if used
+    )  # distances [N, C, H, W], or None
     batch_size = min(settings.batch_size, count)
     steps = count // batch_size  # a last, smaller batch would upset batch normalisation
 

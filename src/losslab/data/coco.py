@@ -62,13 +62,14 @@ class Download(Section):
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     instances: Literal["only_annotation", "one_of_class"]
     """An image qualifies with exactly one annotation, of a wanted class; or with exactly one object of the wanted
-    classes, whatever else it shows. A crowd is never the object."""
+    classes, whatever else it shows. A crowd is an annotation, but never the object: with `only_annotation` an object
+    beside a crowd does not qualify, with `one_of_class` it does, and a crowd alone qualifies with neither."""
     min_box: Annotated[float, Field(ge=0)] = 0
     """Pixels; of the object's box in the original image."""
     min_box_side: Literal["longer", "both"] = "longer"
     max_images: MaxImages = MaxImages()
     max_missing: Annotated[int, Field(ge=0)] = 10
-    """Selected images that the source may lack."""
+    """Selected images of a split that the source may lack; they are left out and listed."""
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -181,7 +182,8 @@ class Coco(Dataset):
     ) -> dict[str, Any]:
         """Write one split's tensors; its account, and what cannot be read added to `unreadable`."""
         planes = ("foreground",) if self.extract.planes == "binary" else classes
-        reasons, outlines, kept = Counter(split.left_out), Counter(split.annotations_left_out), 0
+        reasons, outlines = Counter(split.left_out), Counter(split.annotations_left_out)
+        kept = dict.fromkeys(classes, 0)
         jobs = [
             Job(
                 path=raw / image.file,
@@ -206,13 +208,15 @@ class Coco(Dataset):
                 else:
                     writer.append(str(image.id), *result)
                     outlines.update(image.ignored)
-                    kept += 1
-            if not kept:
+                    kept[image.category] += 1
+            total = sum(kept.values())
+            if not total:
                 raise InputError(f"no image of {name} is left: {dict(reasons)}")
         return {
-            "kept": kept,
+            "kept": total,
+            "classes": kept,
             "left_out": dict(reasons),
-            "annotations": {"kept": kept, "left_out": dict(outlines)},
+            "annotations": {"kept": total, "left_out": dict(outlines)},
         }
 
     def _bound(self, unreadable: list[dict[str, Any]]) -> None:

@@ -44,8 +44,10 @@ class Workers:
 
     def __init__(self, workers: int | None, jobs: int) -> None:
         self.workers = min(workers or os.cpu_count() or 1, -(-jobs // CHUNK))
-        # Spawned, not forked: whoever calls may have threads.
-        context = multiprocessing.get_context("spawn")
+        # Not forked from this process, which may have threads, but from one that has imported this module and no more:
+        # the imports take a second, and are done once for all workers.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
         self._pool = ProcessPoolExecutor(self.workers, context) if self.workers > 1 else None
 
     def __enter__(self) -> Self:

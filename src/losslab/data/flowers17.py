@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Set
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, StringConstraints
@@ -32,7 +32,10 @@ from losslab.data.mask_pairs import Pair, Pairs, PairSplit, Recipe, read_pairs, 
 from losslab.errors import InputError
 from losslab.schema import Section
 
-IMAGES, TRIMAPS, PARTITIONS = "17flowers.tgz", "trimaps.tgz", "datasplits.mat"
+FileName = Literal["17flowers.tgz", "trimaps.tgz", "datasplits.mat"]
+IMAGES: FileName = "17flowers.tgz"
+TRIMAPS: FileName = "trimaps.tgz"
+PARTITIONS: FileName = "datasplits.mat"
 LISTS = {"train": "trn", "val": "val", "test": "tst"}
 Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$")]
 MAX_PARTITIONS = 1 << 18  # bytes; the official file has 7,487
@@ -43,8 +46,8 @@ class Download(Section):
 
     source: str = "https://www.robots.ox.ac.uk/~vgg/data/flowers/17"
     """The URL below which they are, or a folder that holds them; there `jpg` and `trimaps` may be unpacked."""
-    md5: dict[str, str] = Field(default_factory=dict)
-    """File name → checksum."""
+    md5: dict[FileName, str] = Field(default_factory=dict)
+    """Checksums of the files; of what is not named none is compared."""
     partition: Annotated[int, Field(ge=1, le=3)] = 1
     """Which of the three official partitions; each has 680 training, 340 validation and 340 test images."""
 
@@ -81,7 +84,7 @@ class Flowers17(Dataset):
             trimaps.copy({trimap_of[number]: raw / "masks" / _name(number, "png") for number in numbers})
         selection.write(raw)
 
-    def _file(self, name: str, unpacked: str, downloads: Downloads) -> Path:
+    def _file(self, name: FileName, unpacked: str, downloads: Downloads) -> Path:
         source, md5 = self.download.source.rstrip("/"), self.download.md5.get(name)
         if "://" not in source:
             found = next((path for path in (Path(source, name), Path(source, unpacked)) if path.exists()), None)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from losslab.data import Dataset, pickles
 from losslab.data.fetch import digest, fetch_package, fetch_url, verify
@@ -35,6 +35,9 @@ MD5 = {
 }
 
 
+FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]
+
+
 class Download(Section):
     """Where the two files come from."""
 
@@ -42,8 +45,8 @@ class Download(Section):
     """A pinned package (`dlstudio==1.0.9`), the URL of a `.tar.gz` that holds the files, or a folder."""
     sha256: str | None = None
     """Checksum of the archive; needed for a package."""
-    train_file: str = "PurdueShapes5MultiObject-10000-train.gz"
-    test_file: str = "PurdueShapes5MultiObject-1000-test.gz"
+    train_file: FileName = "PurdueShapes5MultiObject-10000-train.gz"
+    test_file: FileName = "PurdueShapes5MultiObject-1000-test.gz"
 
 
 class Extract(Section):
@@ -64,7 +67,7 @@ class PurdueShapes(Dataset):
     def fetch(self, raw: Path) -> None:
         options = self.download
         names = (options.train_file, options.test_file)
-        with tempfile.TemporaryDirectory() as work:
+        with tempfile.TemporaryDirectory(dir=raw.parent) as work:
             folder = self._source_folder(Path(work))
             for name in names:
                 found = sorted(folder.rglob(name))

@@ -4,7 +4,7 @@ Every function takes numbers and gives a figure; `save` writes it as PNG (white)
 reader's screen is dark). One subject a module: `style`, `curves`, `results`, `images`.
 """
 
-from losslab.figures.curves import loss_curves, miou_curves, normalised_curves
+from losslab.figures.curves import loss_curves, miou_curves, normalised_curves, tuning_curves
 from losslab.figures.images import class_overlay, example_grid, outcome_grid, outcome_overlay, prediction_grid
 from losslab.figures.results import (
     class_scores,
@@ -39,4 +39,5 @@ __all__ = [
     "save",
     "size_scores",
     "threshold_gain",
+    "tuning_curves",
 ]

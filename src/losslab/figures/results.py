@@ -72,15 +72,16 @@ def class_scores(classes: Sequence[Record], losses: Sequence[str]) -> Figure:
 
 @styled
 def size_scores(sizes: Sequence[Record], losses: Sequence[str]) -> Figure:
-    """Score by size of object, bars with intervals."""
+    """Score by size of object, bars with intervals; a size without objects, as a small test set has, is left out."""
+    sizes = [row for row in sizes if row["objects"]]
     names = list(dict.fromkeys(row["size"] for row in sizes))
     about = {row["size"]: row for row in sizes}
-    labels = [
-        f"{name}\n{about[name]['smallest_area']:,.0f}–{about[name]['largest_area']:,.0f} px\n"
-        f"{about[name]['objects']:,} objects"
-        for name in names
-    ]
-    return _bars(sizes, losses, "size", names, labels, "test IoU, tuned threshold")
+    labels = []
+    for name in names:
+        objects, *ends = (about[name][key] for key in ("objects", "smallest_area", "largest_area"))
+        area = "" if None in ends else "\n{:,.0f}–{:,.0f} px".format(*ends)
+        labels.append(f"{name}{area}\n{objects:,} objects")
+    return _bars(sizes, losses, "size", names, labels, "mean IoU of objects")
 
 
 @styled

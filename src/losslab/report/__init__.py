@@ -22,7 +22,6 @@ from losslab.report import answer, evidence, facts
 from losslab.report.browser import browser
 from losslab.report.evidence import Evidence
 from losslab.report.pictures import pictures
-from losslab.statistics import SMALLEST_N
 
 ATLAS_BYTES = 5_500_000
 """Of the image browsers, shared by the data sets: with the figures the page stays below 8 MB."""
@@ -57,6 +56,7 @@ def _section(params: Params, found: Evidence, drawn: dict[str, Any]) -> dict[str
     return {
         "dataset": found.dataset,
         "answer": answer.answer(found, params.compare.confidence),
+        "remarks": found.analysis.get("remarks") or [],
         "ranked": ranked,
         "cells": cells,
         "metrics": {name: facts.METRICS.get(name, facts.Metric(name.replace("_", " "), "")) for name in metrics},
@@ -103,7 +103,6 @@ def _page(params: Params, sections: list[dict[str, Any]]) -> str:
         settings=params.model_dump(mode="json"),
         metrics=metrics,
         confidence=f"{100 * params.compare.confidence:.3g}",
-        smallest_n=SMALLEST_N,
         made_with=facts.made_with(params),
         style=Markup((here / "style.css").read_text(encoding="utf-8")),
         script=Markup(script),

@@ -1,9 +1,9 @@
 """The answer in a sentence: which loss, by how much, how sure; and no more than the numbers bear."""
 
+from math import ceil, log2
 from typing import NamedTuple
 
 from losslab.report.evidence import Evidence
-from losslab.statistics import SMALLEST_N
 
 
 class Answer(NamedTuple):
@@ -47,8 +47,9 @@ def answer(evidence: Evidence, confidence: float) -> Answer:
             sentence = f"No difference to the baseline is shown: {best.loss} comes first, {by}."
         detail += _next_best(best.mean, second.loss, second.mean, evidence.baseline)
     detail += _probability(evidence, best.loss, len(ranked))
-    if best.verdict == "n too small" or any(row.verdict == "n too small" for row in ranked):
-        detail.append(f"A test needs {SMALLEST_N} seeds or more (train.seeds).")
+    if any(row.verdict == "n too small" for row in ranked):
+        tests = sum(row.p is not None for row in ranked)
+        detail.append(f"A test of {tests} differences needs {seeds_needed(tests, confidence)} seeds (train.seeds).")
     lost = [row.loss for row in evidence.ranked if row.mean is None]
     if lost:
         detail.append(f"Without a model, since every seed diverged: {', '.join(lost)}.")
@@ -71,6 +72,11 @@ def _probability(evidence: Evidence, best: str, losses: int) -> list[str]:
 def percent(p: float) -> str:
     """A probability in words that never claim certainty."""
     return "over 99 %" if p > 0.99 else "under 1 %" if p < 0.01 else f"{100 * p:.0f} %"
+
+
+def seeds_needed(tests: int, confidence: float) -> int:
+    """The fewest seeds with which a sign-flip test, whose smallest p is 2/2ⁿ, can pass Holm's first step."""
+    return ceil(log2(2 * max(tests, 1) / (1 - confidence)) - 1e-9)
 
 
 def _seeds(n: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from losslab import history, leaderboard, predictions, runs, scores
+from losslab import history, leaderboard, metrics, predictions, runs, scores
 from losslab.data import tensors
 from losslab.errors import InputError
 from losslab.params import Params
@@ -30,7 +30,8 @@ class Evidence:
     """Rows of every metric and threshold rule; losses with a model first, by tuned mIoU, the best one first."""
     histories: Mapping[str, list[history.Row]]
     dice: Mapping[str, Floats]
-    """Loss → image Dice `[S, N]` at the tuned threshold; NaN where neither truth nor prediction holds anything."""
+    """Loss → image Dice `[S, N]` at the tuned threshold; NaN where neither truth nor prediction holds anything. Losses
+    without a model, or scored on other images than the test set's, are not in it."""
     test: tensors.Split
     analysis: Mapping[str, Any]
 
@@ -39,7 +40,7 @@ class Evidence:
         """Loss → seeds whose predictions are there."""
         return {
             loss: sorted(int(path.stem.removeprefix("seed")) for path in folder.glob("seed*.safetensors"))
-            for loss in self.losses
+            for loss in self.dice
             if (folder := runs.predictions_folder(self.dataset, loss)).is_dir() and any(folder.iterdir())
         }
 
@@ -66,13 +67,10 @@ def read(params: Params, dataset: str, folder: Path) -> Evidence:
     """Read what there is on one data set.
 
     Raises:
-        InputError: something is missing or damaged, or scores are of other images than the test set's.
+        InputError: something is missing or damaged.
     """
     test = tensors.read(runs.split_file(dataset, "test"))
     found = {loss: scores.read(runs.scores_file(dataset, loss)) for loss in params.grid.losses}
-    for loss, table in found.items():
-        if table.seeds and table.images != test.ids:
-            raise InputError(f"{runs.scores_file(dataset, loss)}: not of the test images; run `dvc repro`")
     board = [row for row in leaderboard.read(folder / "leaderboard.json") if row.dataset == dataset]
     score = {row.loss: row.mean for row in board if (row.metric, row.threshold) == ("miou", "tuned")}
     board.sort(key=lambda row: (score.get(row.loss) is None, -(score.get(row.loss) or 0.0)))
@@ -82,7 +80,11 @@ def read(params: Params, dataset: str, folder: Path) -> Evidence:
         params.compare.baseline,
         board,
         {loss: history.read(runs.history_file(dataset, loss)) for loss in params.grid.losses},
-        {loss: image_dice(table.counts["tuned"]) for loss, table in found.items()},
+        {
+            loss: image_dice(table.counts["tuned"])
+            for loss, table in found.items()
+            if (table.images, table.classes) == (test.ids, test.classes)
+        },
         test,
         _analysis(folder / "analysis.json").get(dataset, {}),
     )
@@ -90,11 +92,9 @@ def read(params: Params, dataset: str, folder: Path) -> Evidence:
 
 def image_dice(counts: NDArray[np.int64]) -> Floats:
     """Dice of each image over the classes in truth or prediction: counts `[S, N, C, 4]` → `[S, N]`, NaN for none."""
-    tp, fp, fn, _ = np.moveaxis(counts.astype(np.float64), -1, 0)
-    with np.errstate(invalid="ignore"):
-        per_class = 2 * tp / (2 * tp + fp + fn)
-        there = ~np.isnan(per_class)
-        mean: Floats = np.nansum(per_class, axis=-1) / np.where(there.any(-1), there.sum(-1), np.nan)
+    per_class = metrics.dice(*np.moveaxis(counts[..., :3].astype(np.float64), -1, 0))
+    there = ~np.isnan(per_class)
+    mean: Floats = np.nansum(per_class, axis=-1) / np.where(there.any(-1), there.sum(-1), np.nan)
     return mean
 
 

@@ -36,19 +36,22 @@ METRICS = {
         "Dice within each image, over the classes in its truth or prediction (a class predicted where there is none "
         "scores 0, one absent from both is left out); then the mean over images.",
     ),
-    "precision": Metric(
-        "precision", "TP / (TP + FP) per class: how much of what is predicted is there; then the mean."
-    ),
-    "recall": Metric("recall", "TP / (TP + FN) per class: how much of what is there is predicted; then the mean."),
     "pixel_accuracy": Metric(
-        "pixel accuracy", "(TP + TN) / all pixels. Where most pixels are background it is high for any loss."
+        "pixel accuracy",
+        "The share of all decisions, one per pixel and class, that are right. Where most pixels are background it is "
+        "high for any loss.",
     ),
+    "precision": Metric("precision", "TP / (TP + FP): how much of what is predicted is there; mean over classes."),
+    "recall": Metric("recall", "TP / (TP + FN): how much of what is there is predicted; mean over classes."),
     "boundary_f": Metric(
-        "boundary F", "F-score of the outlines: an outline pixel counts where the other outline is within a tolerance."
+        "boundary F",
+        "F-score of the outlines: a pixel of one outline is right where the other is at most "
+        "evaluate.boundary_tolerance pixels away; mean over classes and images.",
     ),
-    "hausdorff95": Metric(
+    "hd95": Metric(
         "Hausdorff 95",
-        "95th percentile of the distances between the outlines of truth and prediction, in pixels; lower is better.",
+        "95th percentile of the distances between the outlines of truth and prediction, in pixels, mean over classes "
+        "and images; lower is better.",
         decimals=1,
         lower_is_better=True,
     ),

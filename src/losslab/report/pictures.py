@@ -45,11 +45,12 @@ def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
             figures.difference_forest(e.board, e.baseline),
         )
     yield from _analysed(e)
-    if found:
+    scored = {row.loss: e.dice[row.loss].ravel() for row in found if row.loss in e.dice}
+    if scored:
         yield Picture(
             "image_dice",
             "How image Dice is spread over the test images, all seeds together, with the median.",
-            figures.dice_distribution({row.loss: e.dice[row.loss].ravel() for row in found}, e.losses),
+            figures.dice_distribution(scored, e.losses),
         )
     yield Picture(
         "miou_curves",
@@ -99,7 +100,8 @@ def _analysed(e: Evidence) -> Iterator[Picture]:
     if a.get("sizes"):
         yield Picture(
             "sizes",
-            "Test IoU by the area of the object, at the tuned threshold, with its interval.",
+            "Mean IoU of objects by their area, tuned threshold, with its interval. A third of the objects is in each "
+            "size; an object is all that an image shows of a class.",
             figures.size_scores(a["sizes"], e.losses),
         )
     for number, family in enumerate(a.get("families") or (), start=1):

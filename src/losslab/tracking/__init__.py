@@ -114,6 +114,10 @@ def _sync_files(dataset: str, loss: str, found: Sequence[Run]) -> bool:
     table = scores.read(scores_file) if scores_file.is_file() else None
     done = True
     for run in found:
+        about = _about(champion.model_path(run))
+        if about and {key: about.get(key) for key in run.config} != json.loads(json.dumps(run.config)):
+            tqdm.write(f"{dataset} {loss}: the results are of other params; `dvc repro` brings them up to date")
+            return True
         if table is None or run.seed not in table.seeds:
             done &= sync(run, rows)
             continue
@@ -125,9 +129,9 @@ def _sync_files(dataset: str, loss: str, found: Sequence[Run]) -> bool:
         }
         by_class = statistics.class_iou(table.counts["tuned"][which])[0]
         values |= {f"test_iou_tuned_{name}": value for name, value in zip(table.classes, by_class, strict=True)}
-        if (threshold := _threshold(champion.model_path(run))) is not None:
-            values["threshold"] = threshold
         final = {name: round(float(value), 6) for name, value in values.items() if value == value}  # no NaN
+        if about:
+            final["threshold"] = about["threshold"]
         done &= sync(run, rows, final=final, draw_sample=partial(_draw_sample, dataset, loss, run.seed))
     return done
 
@@ -168,12 +172,13 @@ def _draw_sample(dataset: str, loss: str, seed: int, path: Path) -> None:
     )
 
 
-def _threshold(path: Path) -> float | None:
-    """The threshold in a model file; none if there is no such file."""
+def _about(path: Path) -> dict[str, Any]:
+    """What a model file says of itself; nothing if there is no such file."""
     if not path.is_file():
-        return None
+        return {}
     with safe_open(path, "np") as file:
-        return float(json.loads(file.metadata()["losslab"])["threshold"])
+        about: dict[str, Any] = json.loads(file.metadata()["losslab"])
+        return about
 
 
 def _sync(

@@ -65,7 +65,9 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
             return client, found.experiment_id
         own = "MLFLOW_TRACKING_URI" not in os.environ
         artifacts = (_root() / "mlartifacts" / dataset).as_uri() if own else None
-        return client, client.create_experiment(dataset, artifact_location=artifacts)
+        # Without it, MLflow's pages open on what is there for language models.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return client, client.create_experiment(dataset, artifacts, tags)
 
 
 def _root() -> Path:
