@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 from PIL import Image
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -63,15 +64,22 @@ def wanted(browser: webdriver.Chrome, css: str, which: Callable[[WebElement], bo
             for element in browser.find_elements(By.CSS_SELECTOR, css):
                 if which(element):
                     return element
-        except webdriver.remote.webdriver.WebDriverException:  # the page was drawn anew meanwhile
+        except WebDriverException:  # the page was drawn anew meanwhile
             pass
         time.sleep(0.2)
     sys.exit(f"error: no {css} as it is looked for; has the page changed?")
 
 
 def click(browser: webdriver.Chrome, css: str, which: Callable[[WebElement], bool]) -> None:
-    """Click it once it is there."""
-    browser.execute_script("arguments[0].click()", wanted(browser, css, which))  # type: ignore[no-untyped-call]
+    """Click it once it is there, and again if the page was drawn anew between the two."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            wanted(browser, css, which).click()
+            return
+        except WebDriverException:
+            if time.monotonic() > end:
+                raise
 
 
 def save(browser: webdriver.Chrome, path: Path) -> None:

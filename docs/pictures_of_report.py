@@ -19,7 +19,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 REDUCED = "--force-prefers-reduced-motion"  # or a click meets the page while it scrolls
-WIDTH, TOP_HEIGHT, SCALE = 1200, 1190, 1.5
+WIDTH, HEIGHT, SCALE = 1200, 1000, 1.5
 STEPS = 9
 """Images after the most disputed one: the first with several objects that tells the losses apart."""
 
@@ -42,11 +42,12 @@ def take(driver: webdriver.Chrome, page: Path) -> None:
     """Open the page and take both pictures."""
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
-        {"width": WIDTH, "height": TOP_HEIGHT, "deviceScaleFactor": SCALE, "mobile": False},
+        {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": SCALE, "mobile": False},
     )
     driver.get(page.resolve().as_uri())
     found = driver.find_elements(By.CSS_SELECTOR, ".browser")
-    save(driver, {"x": 0, "y": 0, "width": WIDTH, "height": TOP_HEIGHT}, "report.png")
+    figures = driver.find_element(By.CSS_SELECTOR, ".figures").rect
+    save(driver, {"x": 0, "y": 0, "width": WIDTH, "height": figures["y"] + figures["height"]}, "report.png")
     if found:
         WebDriverWait(driver, 20).until(lambda _: found[0].get_attribute("data-image") is not None)
         driver.find_element(By.CSS_SELECTOR, ".stage").send_keys(Keys.ARROW_RIGHT * STEPS)

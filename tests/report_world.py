@@ -36,7 +36,7 @@ def results(
     raw["grid"]["losses"] = list(losses)
     raw["compare"]["baseline"] = losses[0]
     raw["train"]["seeds"] = list(seeds)
-    raw["report"]["images"] = 3
+    raw["report"]["images"] = 2
     (root / "params.yaml").write_text(yaml.safe_dump(raw))
     settings = params.load(root / "params.yaml")
     rng = np.random.default_rng(0)

@@ -71,6 +71,15 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
         model_file.load(tmp_path / "none", CPU)
 
 
+def test_weights_that_training_started_from_are_not_looked_for(path: Path) -> None:
+    started_from = {"weights": "/etc/passwd", "weights_sha256": "0"}
+    network = models.build("unet", classes=2, width=4, levels=2)
+    model_file.save(
+        path, network.state_dict(), ABOUT | {"model": {"kind": "unet", "width": 4, "levels": 2} | started_from}
+    )
+    assert model_file.load(path, CPU).classes == ("cat", "dog")
+
+
 DEEP: dict[str, Any] = functools.reduce(lambda loss, _: {"kind": "sum", "terms": [{"loss": loss}]}, range(90), {})
 HOSTILE: dict[str, dict[str, Any]] = {
     "a network of terabytes": {"model": {"kind": "unet", "width": 10**6}},

@@ -4,11 +4,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import yaml
-from conftest import ROOT, Project, new_project, tiny
+from conftest import ROOT, Project, add_readme_loss, new_project, tiny
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -77,10 +78,22 @@ def test_a_loss_param_runs_that_loss_and_what_follows(clean: Project) -> None:
     assert len(mlflow_runs(clean)) == 3, "the changed run stands beside the old ones"
 
 
-def test_an_added_loss_runs_alone(clean: Project) -> None:
-    clean.set(lambda p: p["grid"]["losses"].append("mse_dice"))
-    assert set(clean.repro()) == {"code", "train@shapes-mse_dice", "evaluate@shapes-mse_dice", *AFTER}
-    assert "</span>mse_dice</th>" in (clean.root / "results/report.html").read_text()
+def test_the_loss_that_the_readme_adds_runs_alone_and_stands_in_report_and_mlflow(clean: Project) -> None:
+    entry = add_readme_loss(clean.root)
+    (name,) = entry
+
+    def add(params: dict[str, Any]) -> None:
+        params["losses"] |= entry
+        params["grid"]["losses"].append(name)
+
+    clean.set(add)
+    assert set(clean.repro(LOSSLAB_MLFLOW="on")) == {"code", f"train@shapes-{name}", f"evaluate@shapes-{name}", *AFTER}
+    assert f"</span>{name}</th>" in (clean.root / "results/report.html").read_text()
+    assert f"shapes,{name},miou,tuned," in (clean.root / "results/leaderboard.csv").read_text()
+    (run,) = (run for run in mlflow_runs(clean) if run.data.tags["loss"] == name)
+    assert run.data.tags["kind"] == entry[name]["kind"]
+    assert run.data.metrics.keys() >= {"val_miou", "test_miou_tuned"}
+    assert run.data.params["loss.weight"] == str(entry[name]["weight"])
 
 
 def test_a_removed_loss_is_gone_from_everywhere(clean: Project) -> None:

@@ -223,8 +223,7 @@ def report_params(root: Path) -> Any:
     ("world", "says"),
     [
         ({"losses": ["bce"], "seeds": [5], "classes": ["disk"], "images": 1}, "bce is the only loss of the grid"),
-        ({"classes": [f"class {c}" for c in range(40)], "diverged": ["dice"]}, "every seed diverged: dice."),
-        ({"losses": ["bce", "dice"], "diverged": ["bce"]}, "dice alone gave a model"),
+        ({"classes": [f"class {c}" for c in range(21)], "diverged": ["bce"]}, "every seed diverged: bce."),
         ({"diverged": ["bce", "dice", "mse"]}, "Every run diverged: there is nothing to compare."),
     ],
 )

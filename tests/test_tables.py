@@ -10,8 +10,9 @@ from safetensors.numpy import save
 
 from losslab import history, leaderboard, predictions, scores
 from losslab.errors import InputError
+from losslab.metrics import COUNTS
 
-SCORES = ",".join(scores.FIELDS) + "\n"
+SCORES = ",".join((*scores.INDEX, *COUNTS)) + "\n"
 HISTORY = ",".join(history.Row._fields) + "\n"
 READERS: dict[str, Callable[[Path], Any]] = {
     "scores": scores.read,

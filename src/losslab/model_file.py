@@ -1,7 +1,9 @@
 """A trained model in one safetensors file that carries everything needed to use it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,12 +84,13 @@ def load(path: Path, device: torch.device) -> Model:
             refuse_bomb([about["model"], about["loss"]])
             _About.model_validate(about)
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            _compare(about, shapes)
+            # The file has all weights: those that training started from are not looked for.
+            spec = {key: value for key, value in about["model"].items() if not key.startswith("weights")}
+            classes = tuple(about["classes"])
+            build = partial(models.registry.build, spec, in_channels=len(about["mean"]), classes=len(classes))
+            _compare(build, shapes)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        # The file has all weights: those that training started from need not be here.
-        spec = {key: value for key, value in about["model"].items() if not key.startswith("weights")}
-        classes = tuple(about["classes"])
-        network = models.registry.build(spec, in_channels=len(about["mean"]), classes=len(classes))
+        network = build()
         network.load_state_dict(state)
         return Model(
             network.to(device, memory_format=torch.channels_last).eval(),  # type: ignore[call-overload]
@@ -103,7 +106,7 @@ def load(path: Path, device: torch.device) -> Model:
         raise InputError(f"{path}: not a losslab model, or damaged ({' '.join(str(error).split())[:200]})") from None
 
 
-def _compare(about: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+def _compare(build: Callable[[], nn.Module], shapes: dict[str, tuple[int, ...]]) -> None:
     """Refuse a network whose tensors are not those of the file, before any memory is taken for it."""
     registered = 0
 
@@ -116,9 +119,7 @@ def _compare(about: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
     hook = register_module_parameter_registration_hook(count)
     try:
         with torch.device("meta"):
-            network = models.registry.build(
-                about["model"], in_channels=len(about["mean"]), classes=len(about["classes"])
-            )
+            network = build()
     finally:
         hook.remove()
     if {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} != shapes:

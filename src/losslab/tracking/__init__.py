@@ -129,9 +129,9 @@ def _sync_files(dataset: str, loss: str, found: Sequence[Run]) -> bool:
         }
         by_class = statistics.class_iou(table.counts["tuned"][which])[0]
         values |= {f"test_iou_tuned_{name}": value for name, value in zip(table.classes, by_class, strict=True)}
-        if about:
-            values["threshold"] = about["threshold"]
         final = {name: round(float(value), 6) for name, value in values.items() if value == value}  # no NaN
+        if about:
+            final["threshold"] = about["threshold"]
         done &= sync(run, rows, final=final, draw_sample=partial(_draw_sample, dataset, loss, run.seed))
     return done
 
