@@ -7,9 +7,10 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 READY = .venv/ready
 
-.PHONY: repro jobs check track ui test test-slow lock clean help
+.PHONY: repro jobs check recipe track ui test test-slow test-peer browser lock clean help
 
 repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
+	python -m pipeline.recover
 	dvc repro extract
 	for stage in train evaluate; do \
 	  dvc stage list --name-only --all | grep "^$$stage@" \
@@ -22,6 +23,9 @@ jobs: repro  ## the same; make jobs JOBS=4 for four at a time
 check: $(READY)  ## check params.yaml
 	python -m losslab check
 
+recipe: $(READY)  ## make recipe NAME=…: put recipes/NAME.yaml in place of params.yaml; NAME=default takes it back
+	python -m losslab.recipes $(NAME)
+
 track: $(READY)  ## bring MLflow up to what the results say
 	python -m losslab track
 
@@ -32,10 +36,22 @@ test: $(READY)  ## lint, types and tests
 	ruff check
 	ruff format --check
 	mypy
-	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder tests/test_pipeline.py tests
 
 test-slow: $(READY)  ## the tests that take minutes each
 	python -m pytest -m slow
+
+browser:  ## install Chromium for the tests of the report, where apt-get may (root on Debian or Ubuntu)
+	@if command -v chromedriver > /dev/null; then echo "chromedriver is here"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update && apt-get install --yes --no-install-recommends chromium chromium-driver; } > /dev/null 2>&1 \
+	  || echo "Chromium could not be installed: the tests of the report in a browser will be skipped"; \
+	else echo "install Chromium and chromedriver (Debian: chromium chromium-driver) for the tests of the report"; fi
+
+test-peer: $(READY)  ## mUNet against DLStudio's own, which this fetches
+	uv pip install --quiet --target .peer --no-deps --require-hashes -r tests/peer/requirements.txt
+	python -m pytest -m slow tests/peer
 
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

@@ -1,12 +1,13 @@
 """Forward + backward of every loss beside other implementations of the same formula, in the same run.
 
-    python benchmarks/losses.py [--images 32] [--size 64] [--repeats 15] [--device cpu] [--kinds dice bce]
+    python benchmarks/losses.py [--images 32] [--size 64] [--seconds 2] [--device cpu] [--kinds dice bce]
 
 For each entry of `tests/losses/loss_oracles.py` (the same options, held equal by a test) and each published
-loss (beside its plain loop of `tests/losses/published_loops.py`) the two take turns, the least time of each
-counts, and `ratio` is ours / theirs. A kind passes if it takes at most 1.1 times its fastest other
-implementation; a published one if its plain loop takes at least 20 times as long. Losses of distances get
-their maps, as in training. Prints JSON.
+loss (beside its plain loop of `tests/losses/published_loops.py`) the two take turns. `ms` is the median, and
+`ratio` the median of ours / theirs over the turns, so that what else the machine does weighs on both; on the
+CPU it is processor time. A kind passes if it takes at most 1.1 times its fastest other implementation; a
+published one if its plain loop takes at least 20 times as long. Losses of distances get their maps, as in
+training. Prints JSON.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -37,26 +39,29 @@ Function = Callable[[Tensor, Tensor], Tensor]
 def seconds(function: Function, logits: Tensor, target: Tensor) -> float:
     """One forward and backward."""
     logits.grad = None
-    synchronise(logits.device)
-    start = time.perf_counter()
+    start = now(logits.device)
     function(logits, target).backward()
-    synchronise(logits.device)
-    return time.perf_counter() - start
+    return now(logits.device) - start
 
 
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+def now(device: torch.device) -> float:
+    """On the CPU time of this process, which others on the machine disturb less."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
-def race(functions: list[Function], logits: Tensor, target: Tensor, repeats: int) -> list[float]:
-    """The least time of each function in ms. They take turns, each twice in a row for a warm cache."""
+def race(functions: list[Function], logits: Tensor, target: Tensor, least_time: float) -> list[list[float]]:
+    """Milliseconds of each function at each turn. Each runs twice in a row, and the second, warm, counts."""
     logits = logits.detach().requires_grad_()
-    least = [float("inf")] * len(functions)
-    for _ in range(repeats):
-        for i, function in enumerate(functions):
-            least[i] = min(least[i], *(seconds(function, logits, target) for _ in range(2)))
-    return [1000 * time for time in least]
+    times: list[list[float]] = [[] for _ in functions]
+    end = now(logits.device) + least_time
+    while len(times[0]) < 15 or now(logits.device) < end:
+        for i, function in list(enumerate(functions))[:: 1 if len(times[0]) % 2 else -1]:
+            seconds(function, logits, target)
+            times[i].append(1000 * seconds(function, logits, target))
+    return times
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -79,7 +84,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             [lambda z, t: loss(z, t, maps), oracle.make()],  # noqa: B023
             oracle.logits(logits),
             target,
-            arguments.repeats,
+            arguments.seconds,
         )
         rows.append(row(oracle.kind, options, oracle.library, logits, ours, theirs))
     for kind in arguments.kinds:
@@ -92,23 +97,24 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         if loop:
             masks = target * label_values(loss.labels, logits)
             functions.append(lambda z, _: loop(z, masks))  # noqa: B023
-        ours, *theirs = race(functions, logits.abs() / 4, target, arguments.repeats)
+        ours, *theirs = race(functions, logits.abs() / 4, target, arguments.seconds)
         rows.append(row(kind, {}, "plain loop" if loop else None, logits, ours, theirs[0] if theirs else None))
     return rows
 
 
 def row(
-    kind: str, options: dict[str, Any], other: str | None, logits: Tensor, ours: float, theirs: float | None
+    kind: str, options: dict[str, Any], other: str | None, logits: Tensor, ours: list[float], theirs: list[float] | None
 ) -> dict[str, Any]:
     found = {
         "kind": kind,
         "options": options,
         "shape": list(logits.shape),
         "other": other,
-        "ms": round(ours, 3),
+        "ms": round(median(ours), 3),
     }
     if theirs is not None:
-        found |= {"other_ms": round(theirs, 3), "ratio": round(ours / theirs, 3)}
+        ratio = median(mine / other for mine, other in zip(ours, theirs, strict=True))
+        found |= {"other_ms": round(median(theirs), 3), "ratio": round(ratio, 3)}
     return found
 
 
@@ -129,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each pair; never less than 15 turns")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=sorted(KINDS))

@@ -1,7 +1,36 @@
-"""The stages of dvc.yaml, one thin file each, run as `python -m pipeline.STAGE` where dvc.yaml is."""
+"""The stages of dvc.yaml, one thin file each, run as `python -m pipeline.STAGE` where dvc.yaml is.
 
+SIGINT and SIGTERM end a stage at any time: what it was writing is discarded, its checkpoints stay. So does the end of
+the DVC process that started it: a stage that lives on would write its outputs beneath the next `dvc repro`.
+"""
+
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
+from types import FrameType
 
 # The code beside these files, not the installed copy: DVC runs queued experiments in a folder of their own.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+    os.write(2, b"\nstopped; run again to go on\n" if os.isatty(2) else b"stopped; run again to go on\n")
+    sys.exit(128 + number)
+
+
+def _stop_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+# Here, because the imports of a stage take seconds.
+for number in (signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, _stop)
+if "DVC_STAGE" in os.environ:
+    threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()

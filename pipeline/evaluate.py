@@ -2,12 +2,14 @@
 
 import sys
 
-from losslab import experiment, params
+from losslab import devices, evaluation, params
 from losslab.errors import exit_on_error
 
 
 def main() -> None:
-    experiment.evaluate_seeds(params.load(), *sys.argv[1:3])
+    settings = params.load()
+    with devices.memory("evaluate.batch_size", settings.evaluate.batch_size):
+        evaluation.evaluate_seeds(settings, *sys.argv[1:3])
 
 
 if __name__ == "__main__":

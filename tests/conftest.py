@@ -1,10 +1,12 @@
 """What tests share: the project's files, the 20-image files of the real data set, and small DVC projects."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +85,22 @@ def new_project(root: Path) -> Project:
     project = Project(root)
     project.set(tiny)
     return project
+
+
+def add_readme_loss(root: Path) -> dict[str, Any]:
+    """Follow the README's "Add a loss of your own" in the copy at `root`: its file and its line of `KINDS`.
+
+    Gives its entry of params.yaml: `{name: options}`.
+    """
+    steps = (ROOT / "README.md").read_text().split("### Add a loss of your own", 1)[1]
+    file, source, line, entry = (
+        next(re.finditer(pattern, steps, re.DOTALL))[1]
+        for pattern in (r"Write `(.+?)`", r"```python\n(.+?)```", r"`(\"\w+\": .+?,)`", r"`(\w+: \{kind: .+?\})`")
+    )
+    (root / file).write_text(textwrap.dedent(source))
+    registry = root / "src/losslab/losses/__init__.py"
+    registry.write_text(registry.read_text().replace("KINDS = {\n", f"KINDS = {{\n    {line}\n", 1))
+    return yaml.safe_load(entry)
 
 
 @pytest.fixture

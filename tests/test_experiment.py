@@ -2,16 +2,22 @@
 
 import csv
 import json
+import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from conftest import Project, new_project, tiny
 
-from losslab import history
+from losslab import boundaries, history, predictions
+from losslab.data import tensors
+from losslab.distances import compare_boundaries
 
 NO_SERVER = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 
@@ -64,7 +70,7 @@ def test_a_tracking_server_that_is_down_costs_a_warning(ready: Project) -> None:
     assert (ready.root / "results/models/shapes/dice/seed0.safetensors").is_file()
 
 
-def test_scores_count_every_pixel(ready: Project) -> None:
+def test_scores_count_every_pixel_and_boundary(ready: Project) -> None:
     for stage in (("train", "shapes", "dice"), ("evaluate", "shapes", "dice")):
         done = ready.stage(*stage, **NO_SERVER)
         assert done.returncode == 0, done.stderr
@@ -72,6 +78,11 @@ def test_scores_count_every_pixel(ready: Project) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20 * 5 * 2, "images × classes × threshold rules"
     assert {sum(int(row[k]) for k in ("tp", "fp", "fn", "tn")) for row in rows} == {64 * 64}
+    found = boundaries.read(ready.root / "results/boundaries/shapes/dice.csv")
+    truth = tensors.read(ready.root / "data/tensors/shapes/test.safetensors")
+    predicted = predictions.read(ready.root / "results/predictions/shapes/dice/seed0.safetensors", 64)
+    expected = compare_boundaries(torch.from_numpy(predicted), torch.from_numpy(truth.masks), 2)
+    np.testing.assert_allclose(found.values["tuned"][0], expected, rtol=1e-6)
 
 
 def test_a_damaged_tensor_file_is_one_line(ready: Project) -> None:
@@ -105,8 +116,6 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(ready: Project) -> Non
         resource.setrlimit(
             resource.RLIMIT_FSIZE, (20_000, 20_000)
         )  # writing beyond raises OSError, as a full disk does
-        import signal
-
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     done = subprocess.run(
@@ -117,3 +126,74 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(ready: Project) -> Non
     assert len(done.stderr.splitlines()) == 1
     assert list((ready.root / "data/tensors").iterdir()) == []
     assert ready.stage("extract", "shapes").returncode == 0
+
+
+# What `python -m pipeline.train shapes dice` runs, without MLflow, which takes seconds to import.
+TRAIN = """
+import os, runpy, sys
+from losslab import checkpoints, tracking
+tracking.sync = lambda *run, **more: print("an epoch", flush=True)
+sys.argv[1:] = ["shapes", "dice"]
+"""
+STAGE = "runpy.run_module('pipeline.train', run_name='__main__', alter_sys=True)"
+
+
+def start(project: Project, *script: str) -> subprocess.Popen[str]:
+    env = os.environ | {"PYTHONPATH": "src"}
+    command = [sys.executable, "-c", "\n".join((TRAIN, *script))]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=project.root, env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_killed_in_the_middle_of_a_checkpoint_it_ends_with_the_same_bytes(ready: Project) -> None:
+    ready.set(lambda p: p["train"].update(epochs=3))
+    dies = """
+def replace(path, target):
+    if list(path.parent.parent.glob("*.pt")):  # the second checkpoint is written, and not yet in place
+        os.kill(os.getpid(), 9)
+    os.replace(path, target)
+checkpoints.Path.replace = replace
+"""
+    killed = start(ready, dies, STAGE)
+    assert killed.communicate() == ("an epoch\n", "")
+    assert killed.returncode == -signal.SIGKILL
+    assert len([path for path in ready.root.rglob(".tmp-*") if path.is_dir()]) == 2, "of the checkpoint and the models"
+
+    # It goes on with the second epoch; then all again with no checkpoint, in the same process.
+    again = "os.rename('checkpoints', 'old'), os.rename('results/models', 'models')"
+    resumed = start(ready, STAGE, again, "print('undisturbed')", STAGE)
+    output, errors = resumed.communicate()
+    assert (output, errors) == (2 * "an epoch\n" + "undisturbed\n" + 3 * "an epoch\n", "")
+    assert list(ready.root.rglob(".tmp-*")) == []
+    models = [ready.root / folder / "shapes/dice/seed0.safetensors" for folder in ("models", "results/models")]
+    assert models[0].read_bytes() == models[1].read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_stage_at_once_and_keeps_its_state(ready: Project, number: signal.Signals) -> None:
+    ready.set(lambda p: p["train"].update(epochs=1_000_000))
+    process = start(ready, STAGE)
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(number)
+    assert process.communicate(timeout=60)[1] == "stopped; run again to go on\n"
+    assert process.returncode == 128 + number
+    assert len(list((ready.root / "checkpoints").glob("*.pt"))) == 1
+    assert list(ready.root.rglob(".tmp-*")) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_out_of_memory_names_the_batch_size(ready: Project) -> None:
+    ready.set(lambda p: (p["train"].update(batch_size=12), p["model"].update(width=256)))
+    limit = """
+import resource
+from losslab import experiment
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000,) * 2)
+"""
+    process = start(ready, limit, STAGE)
+    message = "out of memory with 12 images at once; try 6, or smaller images or a smaller network\n"
+    assert process.communicate()[1] == f"error: params.yaml: train.batch_size: {message}"
+    assert process.returncode == 1
+    assert list(ready.root.rglob(".tmp-*")) == []
+    assert list(ready.root.rglob("*.pt")) == []

@@ -5,10 +5,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    hamming_loss,
+    jaccard_score,
+    precision_score,
+    recall_score,
+)
 
-from losslab import metrics
-from losslab.metrics import BINS, ThresholdCurve, pixel_counts
+from losslab import metrics, statistics
+from losslab.counting import BINS, ThresholdCurve, pixel_counts
 
 SIZES = st.tuples(*(st.integers(1, n) for n in (3, 3, 6, 6)))
 
@@ -74,3 +81,21 @@ def test_iou_and_dice_are_those_of_scikit_learn_and_torchmetrics() -> None:
     np.testing.assert_allclose(metrics.iou(tp, fp, fn), theirs, rtol=1e-6)
     theirs = dice_score(predicted, target.int(), num_classes=3, average="none", input_format="one-hot")
     np.testing.assert_allclose(metrics.dice(tp, fp, fn), theirs, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+def test_accuracy_precision_and_recall_are_those_of_scikit_learn_and_torchmetrics() -> None:
+    from torchmetrics.functional.classification import multilabel_accuracy
+
+    generator = torch.Generator().manual_seed(0)
+    target, predicted = (torch.rand((6, 4, 16, 16), generator=generator) < share for share in (0.2, 0.3))
+    target[:, 3] = False  # a class that is nowhere
+    predicted[:, 2] = False  # one that is never predicted
+    counts = pixel_counts(predicted, target).numpy()[None]
+    found = {metric: values[0, 0] for metric, values in statistics.from_counts(counts, statistics.unweighted).items()}
+    truth, guess = (mask.movedim(1, -1).reshape(-1, 4).int() for mask in (target, predicted))
+    for name, score in (("precision", precision_score), ("recall", recall_score)):
+        assert found[name] == pytest.approx(score(truth[:, :3], guess[:, :3], average="macro"))
+    assert found["pixel_accuracy"] == pytest.approx(1 - hamming_loss(truth, guess))
+    theirs = multilabel_accuracy(guess, truth, num_labels=4, average="micro")
+    assert found["pixel_accuracy"] == pytest.approx(float(theirs), rel=1e-6)

@@ -1,6 +1,10 @@
 """A model file carries what is needed to use it, and a bad one is named."""
 
+import functools
+import json
+import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -65,3 +69,71 @@ def test_a_model_whose_metadata_does_not_fit_is_named(path: Path, change: dict[s
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not found"):
         model_file.load(tmp_path / "none", CPU)
+
+
+def test_weights_that_training_started_from_are_not_looked_for(path: Path) -> None:
+    started_from = {"weights": "/etc/passwd", "weights_sha256": "0"}
+    network = models.build("unet", classes=2, width=4, levels=2)
+    model_file.save(
+        path, network.state_dict(), ABOUT | {"model": {"kind": "unet", "width": 4, "levels": 2} | started_from}
+    )
+    assert model_file.load(path, CPU).classes == ("cat", "dog")
+
+
+DEEP: dict[str, Any] = functools.reduce(lambda loss, _: {"kind": "sum", "terms": [{"loss": loss}]}, range(90), {})
+HOSTILE: dict[str, dict[str, Any]] = {
+    "a network of terabytes": {"model": {"kind": "unet", "width": 10**6}},
+    "a network beyond any number": {"model": {"kind": "unet", "width": 10**12}},
+    "a network without end": {"model": {"kind": "unet", "levels": 10**9}},
+    "a million planes": {"classes": ["a"] * 10**6},
+    "a million channels": {"mean": [1.0] * 10**6},
+    "another program": {"model": {"kind": "os:system"}},
+    "a list for a name": {"model": {"kind": ["unet"]}},
+    "no mapping": {"model": None},
+    "losses within losses": {"loss": DEEP},
+    "numbers for names": {"classes": [1, 2]},
+    "text for numbers": {"mean": "abc"},
+    "no numbers": {"mean": [float("nan")] * 3},
+    "no deviation": {"std": [0, 0, 0]},
+    "a threshold out of range": {"threshold": 7},
+    "an image of terabytes": {"image_size": [10**9, 10**9]},
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_metadata_is_one_line_and_little_memory(what: str, path: Path) -> None:
+    model_file.save(path, models.build("unet", classes=2, width=4, levels=2).state_dict(), ABOUT | HOSTILE[what])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="not a losslab model, or damaged") as caught:
+        model_file.load(path, CPU)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 500
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "kilobytes"
+
+
+def with_header(header: object) -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+def with_tensor(shape: list[int], end: int) -> bytes:
+    return with_header({"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (2**62).to_bytes(8, "little") + b"{}",
+        (10**5).to_bytes(8, "little") + b"[" * 10**5,
+        with_header([1]),
+        *(with_header({"__metadata__": {"losslab": about}}) for about in ("[" * 10**5, "3", "{}", "9" * 10**4)),
+        with_tensor([2**40], 2**42),
+        with_tensor([-1], -4),
+        with_tensor([2**33, 2**33], 0),
+    ],
+    ids=range(10),
+)
+def test_a_hostile_header_is_one_line(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="not a losslab model, or damaged"):
+        model_file.load(path, CPU)

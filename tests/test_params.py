@@ -26,6 +26,11 @@ def written(tmp_path: Path) -> Callable[[Change], Path]:
     return write
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_is_correct(path: Path) -> None:
+    assert params.check(path).grid.datasets
+
+
 def test_the_default_is_correct() -> None:
     assert len(params.check(ROOT / "params.yaml").grid.losses) >= 6
 
@@ -79,6 +84,52 @@ def test_what_is_not_a_params_file_is_refused(tmp_path: Path, text: str) -> None
     path.write_text(text)
     with pytest.raises(InputError):
         params.check(path)
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LAUGHS,
+        LAUGHS + "train: {keep: *a11}",
+        "a: &a [*a]",
+        "a: " + "[" * 10_000,
+        "a: " + "[" * 60 + "]" * 60,
+        "a: " + "9" * 10_000,
+        "a: 2001-99-99",
+        "a: !!python/object/apply:os.mkdir [owned]",
+    ],
+    ids=["laughs", "laughs in an error", "cycle", "deep", "too deep", "long number", "no date", "code"],
+)
+def test_a_hostile_file_is_one_line_and_runs_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(text)
+    with pytest.raises(InputError, match="not valid YAML: ") as caught:
+        params.load()
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 600
+    assert not Path("owned").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/b", "..", "a\n", "", "é"])
+def test_names_are_no_paths(written: Callable[[Change], Path], name: str) -> None:
+    for kind in ("losses", "datasets"):
+        with pytest.raises(InputError, match=f"{kind}"):
+            params.load(written(lambda p, kind=kind: p[kind].update({name: {"kind": "mse"}})))  # type: ignore[misc]
+    with pytest.raises(InputError, match=r"grid\.losses"):
+        params.load(written(lambda p: p["grid"]["losses"].append(name)))
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "..", "", "*.gz"])
+def test_files_of_a_data_set_lie_in_its_folder(written: Callable[[Change], Path], name: str) -> None:
+    with pytest.raises(InputError, match=r"datasets\.shapes\.download\.test_file"):
+        params.load(written(lambda p: p["datasets"]["shapes"]["download"].update(test_file=name)))
 
 
 def test_every_stage_checks_before_it_works(project: Project) -> None:

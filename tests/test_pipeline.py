@@ -4,11 +4,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import yaml
-from conftest import ROOT, Project, new_project, tiny
+from conftest import ROOT, Project, add_readme_loss, new_project, tiny
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -63,7 +64,7 @@ def test_every_result_is_there(clean: Project) -> None:
     assert {row["loss"] for row in board} == {"bce", "dice"}
     assert all(row["images"] == 20 and row["seeds"] == 1 for row in board)
     page = (results / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/svg+xml;base64,") == len(list((results / "figures/shapes").iterdir())) > 10
     assert "http://" not in page
     assert "https://" not in page
     extract = json.loads((clean.root / "data/tensors/shapes/extract.json").read_text())
@@ -77,16 +78,28 @@ def test_a_loss_param_runs_that_loss_and_what_follows(clean: Project) -> None:
     assert len(mlflow_runs(clean)) == 3, "the changed run stands beside the old ones"
 
 
-def test_an_added_loss_runs_alone(clean: Project) -> None:
-    clean.set(lambda p: p["grid"]["losses"].append("mse_dice"))
-    assert set(clean.repro()) == {"code", "train@shapes-mse_dice", "evaluate@shapes-mse_dice", *AFTER}
-    assert "<td>mse_dice</td>" in (clean.root / "results/report.html").read_text()
+def test_the_loss_that_the_readme_adds_runs_alone_and_stands_in_report_and_mlflow(clean: Project) -> None:
+    entry = add_readme_loss(clean.root)
+    (name,) = entry
+
+    def add(params: dict[str, Any]) -> None:
+        params["losses"] |= entry
+        params["grid"]["losses"].append(name)
+
+    clean.set(add)
+    assert set(clean.repro(LOSSLAB_MLFLOW="on")) == {"code", f"train@shapes-{name}", f"evaluate@shapes-{name}", *AFTER}
+    assert f"</span>{name}</th>" in (clean.root / "results/report.html").read_text()
+    assert f"shapes,{name},miou,tuned," in (clean.root / "results/leaderboard.csv").read_text()
+    (run,) = (run for run in mlflow_runs(clean) if run.data.tags["loss"] == name)
+    assert run.data.tags["kind"] == entry[name]["kind"]
+    assert run.data.metrics.keys() >= {"val_miou", "test_miou_tuned"}
+    assert run.data.params["loss.weight"] == str(entry[name]["weight"])
 
 
 def test_a_removed_loss_is_gone_from_everywhere(clean: Project) -> None:
     clean.set(lambda p: p["grid"]["losses"].remove("dice"))
     assert set(clean.repro()) == {"code", *AFTER}
-    assert "<td>dice</td>" not in (clean.root / "results/report.html").read_text()
+    assert "</span>dice</th>" not in (clean.root / "results/report.html").read_text()
     assert "dice,miou" not in (clean.root / "results/leaderboard.csv").read_text()
     assert not (clean.root / "results/models/shapes/dice").exists()
 
@@ -103,19 +116,16 @@ def test_an_added_seed_trains_only_itself(clean: Project) -> None:
         assert (clean.root / f"results/models/shapes/{loss}/seed0.safetensors").read_bytes() == content
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new"),
-    [
+def test_comments_and_docstrings_run_nothing_but_code(clean: Project) -> None:
+    for file, old, new in (
         ("src/losslab/losses/dice.py", "import dataclass\n", "import dataclass  # a comment\n"),
         ("src/losslab/training.py", '"""The training loop', '"""The loop'),
         ("src/losslab/metrics.py", '"""Intersection over union', '"""IoU, intersection over union'),
-    ],
-)
-def test_a_comment_or_docstring_runs_nothing_but_code(clean: Project, file: str, old: str, new: str) -> None:
-    path = clean.root / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
+    ):
+        path = clean.root / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
     assert clean.repro() == ["code"]
 
 

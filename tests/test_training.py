@@ -12,6 +12,8 @@ import yaml
 from conftest import ROOT
 
 from losslab import history, losses, models
+from losslab.data.tensors import Split
+from losslab.experiment import prepared
 from losslab.inference import Normalisation
 from losslab.params import SGD, Train
 from losslab.training import Data, Progress, train
@@ -112,6 +114,49 @@ def test_keep_last_keeps_the_last(data: Data) -> None:
     progress = run(data, SETTINGS.model_copy(update={"keep": "last"}))
     last = progress.state["network"]
     assert all(torch.equal(progress.kept[name], last[name]) for name in last)
+
+
+def test_keep_lowest_loss_keeps_the_weights_of_that_epoch(data: Data) -> None:
+    settings = SETTINGS.model_copy(
+        update={"keep": "lowest_loss", "optimizer": SGD(kind="sgd", lr=30.0), "schedule": "constant"}
+    )
+    states: list[dict[str, torch.Tensor]] = []
+
+    def remember(progress: Progress) -> None:
+        states.append({name: tensor.clone() for name, tensor in progress.state["network"].items()})
+
+    progress = run(data, settings.model_copy(update={"epochs": 6}), loss="bce", on_epoch=remember)
+    losses_by_epoch = [row.value for row in progress.rows if (row.split, row.metric) == ("val", "loss")]
+    lowest = int(np.argmin(losses_by_epoch))
+    assert lowest < 5, "the last epoch would be kept by `last` too"
+    assert progress.kept_loss == min(losses_by_epoch)
+    assert all(torch.equal(progress.kept[name], states[lowest][name]) for name in progress.kept)
+
+
+def split_of(data: Data, part: slice) -> Split:
+    images, masks = data.images[part].numpy(), data.masks[part].numpy()
+    return Split(images, masks, "squares", ("square",), tuple(map(str, range(len(images)))), "test")
+
+
+def test_overfit_trains_and_validates_on_the_same_few_images(data: Data) -> None:
+    train_split, val_split = split_of(data, slice(0, 10)), split_of(data, slice(10, 14))
+    both = prepared(train_split, val_split, SETTINGS, torch.device("cpu"))
+    assert (len(both.images), len(both.val_images)) == (10, 4)
+    settings = SETTINGS.model_copy(update={"overfit": 2, "epochs": 60})
+    few = prepared(train_split, val_split, settings, torch.device("cpu"))
+    assert torch.equal(few.images, data.images[:2])
+    assert few.val_images is few.images
+    assert few.val_masks is few.masks
+    assert run(few, settings).kept_miou > 0.9
+
+
+def test_raw_input_reaches_the_network_on_its_own_scale(data: Data) -> None:
+    split, cpu = split_of(data, slice(0, 4)), torch.device("cpu")
+    raw = prepared(split, split, SETTINGS.model_copy(update={"input": "raw"}), cpu)
+    assert torch.equal(raw.normalise(raw.images), data.images[:4].float())
+    normalised = prepared(split, split, SETTINGS, cpu)
+    found = normalised.normalise(normalised.images).double()
+    torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros(3, dtype=torch.float64), atol=1e-5, rtol=0)
 
 
 def test_a_set_smaller_than_a_batch_trains(data: Data) -> None:

@@ -1,13 +1,14 @@
 """Training state on disk, so that a killed run goes on where it was and a finished one is not repeated.
 
-Lies in `checkpoints/<run key>/`, outside DVC's outputs. The key covers everything that the result depends on.
+Lies in `checkpoints/<run key>.pt`, outside DVC's outputs. The key covers everything that the result depends on.
 """
 
-import pickle
+import io
 from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from losslab.files import atomic_file
 
@@ -16,15 +17,22 @@ ROOT = Path("checkpoints")
 
 def save(key: str, state: dict[str, Any]) -> None:
     """Replace the run's checkpoint by `state`: nested dicts and lists of tensors, numbers and strings."""
+    buffer = io.BytesIO()  # torch's own writer says nothing of a full disk that a user could read
+    torch.save(state, buffer)
     with atomic_file(ROOT / f"{key}.pt") as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load(key: str) -> dict[str, Any] | None:
-    """The run's checkpoint, or none if there is none or it cannot be read (the run then starts afresh)."""
+    """The run's checkpoint, or none if there is none or it is damaged (the run then starts afresh)."""
+    path = ROOT / f"{key}.pt"
     try:
         # weights_only: tensors and plain values, no code.
-        state: dict[str, Any] = torch.load(ROOT / f"{key}.pt", map_location="cpu", weights_only=True)
-    except (FileNotFoundError, RuntimeError, EOFError, pickle.UnpicklingError):
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError:
         return None
-    return state
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        tqdm.write(f"warning: {path}: damaged ({type(error).__name__}); this run starts afresh")
+        return None

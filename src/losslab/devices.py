@@ -1,6 +1,8 @@
 """Where and how numbers are computed: device, precision, threads, determinism."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -17,7 +19,10 @@ def prepare(train: Train) -> torch.device:
     torch.set_num_threads(train.threads)
     # cuBLAS is deterministic only with a fixed workspace, and reads this when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(train.deterministic)
+    # Not `use_deterministic_algorithms`, which takes 4 s to import a compiler that nothing here uses.
+    torch.set_deterministic_debug_mode("error" if train.deterministic else "default")
+    # Nothing reads memory before it is written, and filling it costs 3 % of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not train.deterministic
     name = train.device
     if name == "auto":
@@ -34,6 +39,27 @@ def compute_dtype(train: Train, device: torch.device) -> torch.dtype:
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
         return torch.bfloat16 if native and device.type != "mps" else torch.float32
     return torch.bfloat16 if train.precision == "bfloat16" else torch.float32
+
+
+@contextmanager
+def memory(key: str, batch_size: int) -> Iterator[None]:
+    """Say which setting to change when memory runs out within the block.
+
+    Args:
+        key: name in params.yaml of the number of images that are computed at once.
+        batch_size: that number.
+
+    Raises:
+        InputError: the device, or the machine, has not enough memory.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in str(error):
+            raise
+        less = f"try {batch_size // 2}, or" if batch_size > 1 else "use"
+        message = f"out of memory with {batch_size} images at once; {less} smaller images or a smaller network"
+        raise InputError(f"params.yaml: {key}: {message}") from None
 
 
 def name_of(device: torch.device) -> str:

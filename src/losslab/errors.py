@@ -21,7 +21,11 @@ def exit_on_error(main: Callable[[], None]) -> None:
     """Run `main`; what a user can mend becomes `error: …` on stderr and exit status 1, without a traceback."""
     try:
         main()
-    except (InputError, OSError) as error:
+    except InputError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}")
+    except MemoryError as error:
+        sys.exit(f"error: out of memory {error}".rstrip())
     except KeyboardInterrupt:
         sys.exit(130)

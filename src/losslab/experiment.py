@@ -1,113 +1,62 @@
-"""Train and evaluate every seed of one loss on one data set: from files to files."""
+"""Train every seed of one loss on one data set: from files to files."""
 
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
-import numpy as np
 import torch
 
-from losslab import (
-    checkpoints,
-    devices,
-    history,
-    losses,
-    model_file,
-    models,
-    predictions,
-    runs,
-    scores,
-    tracking,
-)
+from losslab import checkpoints, devices, distributed, history, losses, model_file, models, runs, tracking
 from losslab.data import tensors
-from losslab.errors import InputError
 from losslab.files import atomic_folder
-from losslab.inference import Normalisation, predict
-from losslab.metrics import FIXED_THRESHOLD, pixel_counts
-from losslab.params import Params
+from losslab.inference import Normalisation
+from losslab.params import Params, Train
 from losslab.training import Data, Progress, train
 
 
 def train_seeds(params: Params, dataset: str, loss: str) -> None:
     """Train one network per seed; write the models and the history. Goes on from checkpoints where there are any."""
     settings = params.train
-    device = devices.prepare(settings)
-    dtype = devices.compute_dtype(settings, device)
-    splits = {name: tensors.read(runs.split_file(dataset, name)) for name in ("train", "val")}
-    data = _on_device(splits, device)
-    classes = splits["train"].classes
-    loss_function = losses.registry.build(params.losses[loss])
-    build_network = partial(models.registry.build, params.model, in_channels=3, classes=len(classes))
-
-    rows: list[history.Row] = []
-    with atomic_folder(runs.models_folder(dataset, loss)) as folder:
+    with distributed.together(devices.prepare(settings)) as device:
+        dtype = devices.compute_dtype(settings, device)
+        splits = {name: tensors.read(runs.split_file(dataset, name)) for name in ("train", "val")}
+        data = prepared(splits["train"], splits["val"], settings, device)
+        classes = splits["train"].classes
+        loss_function = losses.registry.build(params.losses[loss])
+        build_network = partial(models.registry.build, params.model, in_channels=3, classes=len(classes))
+        done: list[tuple[runs.Run, Progress]] = []
         for run in runs.of(params, dataset, loss):
-            progress = restore(run.key)
+            progress = distributed.from_first(restore(run.key))
             if not finished(progress, settings.epochs):
                 label = f"{dataset} {loss} seed {run.seed}"
-
-                def on_epoch(progress: Progress, run: runs.Run = run) -> None:
-                    if finished(progress, settings.epochs):
-                        progress.state = {}  # nothing goes on from here: keep the result only
-                    checkpoints.save(run.key, vars(progress) | {"rows": [tuple(row) for row in progress.rows]})
-                    tracking.sync(run, progress.rows, device=devices.name_of(device))
-
+                on_epoch = partial(_keep, run, settings.epochs, devices.name_of(device))
                 train(build_network, loss_function, data, settings, run.seed, dtype, progress, on_epoch, label)
-            rows += progress.rows
+            done.append((run, progress))
+    if not distributed.is_first():
+        return
+    about = {
+        "dataset": splits["train"].dataset,
+        "classes": classes,
+        "image_size": list(data.images.shape[2:]),
+        **asdict(data.normalise),
+    }
+    with atomic_folder(runs.models_folder(dataset, loss)) as folder:
+        for run, progress in done:
             if progress.diverged:
                 step = history.diverged_step(progress.rows, run.seed)
                 print(f"{dataset} {loss} seed {run.seed}: diverged at step {step}; recorded, and the others go on")
                 continue
-            about = {
-                **run.config,
-                "dataset": splits["train"].dataset,
-                "classes": classes,
-                "image_size": list(data.images.shape[2:]),
-                "seed": run.seed,
-                "threshold": progress.threshold,
-                **asdict(data.normalise),
-            }
-            model_file.save(folder / f"seed{run.seed}.safetensors", progress.kept, about)
-    history.write(runs.history_file(dataset, loss), rows)
+            of_run = {**run.config, **about, "seed": run.seed, "threshold": progress.threshold}
+            model_file.save(folder / f"seed{run.seed}.safetensors", progress.kept, of_run)
+    history.write(runs.history_file(dataset, loss), [row for _, progress in done for row in progress.rows])
 
 
-def evaluate_seeds(params: Params, dataset: str, loss: str) -> None:
-    """Score every test image with every model of one loss; write the counts and the predicted masks."""
-    settings = params.train
-    device = devices.prepare(settings)
-    dtype = devices.compute_dtype(settings, device)
-    split = tensors.read(runs.split_file(dataset, "test"))
-    images, masks = (torch.from_numpy(array).to(device) for array in (split.images, split.masks))
-    rows = history.read(runs.history_file(dataset, loss))
-    found: dict[int, dict[str, Any]] = {}
-    with atomic_folder(runs.predictions_folder(dataset, loss)) as folder:
-        for seed in settings.seeds:
-            if history.diverged_step(rows, seed) is not None:
-                continue
-            path = runs.models_folder(dataset, loss) / f"seed{seed}.safetensors"
-            model = model_file.load(path, device)
-            if model.classes != split.classes:
-                raise InputError(f"{path}: trained on {model.classes}, the test set has {split.classes}")
-            thresholds = {"fixed": FIXED_THRESHOLD, "tuned": model.threshold}
-            counts = {name: np.empty((*masks.shape[:2], 4), np.int64) for name in thresholds}
-            predicted = np.empty(split.masks.shape, np.bool_)
-            batches = predict(
-                model.network,
-                model.loss,
-                images,
-                model.normalise,
-                batch_size=params.evaluate.batch_size,
-                dtype=dtype,
-            )
-            for batch, _, probabilities in batches:
-                for name, threshold in thresholds.items():
-                    mask = probabilities >= threshold
-                    counts[name][batch] = pixel_counts(mask, masks[batch]).cpu().numpy()
-                predicted[batch] = mask.cpu().numpy()
-            found[seed] = counts
-            predictions.write(folder / f"seed{seed}.safetensors", predicted)
-    scores.write(runs.scores_file(dataset, loss), split.ids, split.classes, found)
-    tracking.sync_results(params, dataset, loss)
+def _keep(run: runs.Run, epochs: int, device: str, progress: Progress) -> None:
+    """Write the checkpoint of an epoch and tell MLflow."""
+    if finished(progress, epochs):
+        progress.state = {}  # nothing goes on from here: keep the result only
+    if distributed.is_first():
+        checkpoints.save(run.key, vars(progress) | {"rows": [tuple(row) for row in progress.rows]})
+        tracking.sync(run, progress.rows, device=device)
 
 
 def finished(progress: Progress, epochs: int) -> bool:
@@ -123,15 +72,14 @@ def restore(key: str) -> Progress:
     return Progress(**saved | {"rows": [history.Row(*row) for row in saved["rows"]]})
 
 
-def _on_device(splits: dict[str, tensors.Split], device: torch.device) -> Data:
-    def to(array: tensors.Array) -> torch.Tensor:
-        return torch.from_numpy(array).to(device)
+def prepared(train: tensors.Split, val: tensors.Split, settings: Train, device: torch.device) -> Data:
+    """The splits on the device, as `train.input` and `train.overfit` say."""
 
-    images = to(splits["train"].images)
-    return Data(
-        images,
-        to(splits["train"].masks),
-        to(splits["val"].images),
-        to(splits["val"].masks),
-        Normalisation.of(images),
-    )
+    def to(array: tensors.Array) -> torch.Tensor:
+        return torch.from_numpy(array[: settings.overfit]).to(device)
+
+    images, masks = to(train.images), to(train.masks)
+    normalise = Normalisation.of(images) if settings.input == "normalised" else Normalisation.none(images.shape[1])
+    if settings.overfit:
+        return Data(images, masks, images, masks, normalise)
+    return Data(images, masks, to(val.images), to(val.masks), normalise)

@@ -49,7 +49,7 @@ def read(path: Path) -> list[Row]:
             ]
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise InputError(f"{path}: not a history table ({error}); remove it and run `dvc repro`") from None
 
 

@@ -28,8 +28,13 @@ class Normalisation:
             std.append(max(float((share * (levels - centre).square()).sum()) ** 0.5, 1e-3))
         return cls(tuple(mean), tuple(std))
 
+    @classmethod
+    def none(cls, channels: int) -> "Normalisation":
+        """Leaves images on their 0–255 scale."""
+        return cls((0.0,) * channels, (1.0,) * channels)
+
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 `[N, C, H, W]` → float32 of zero mean and unit deviation, channels last."""
+        """uint8 `[N, C, H, W]` → float32, of zero mean and unit deviation if these are the images', channels last."""
         mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
         return images.contiguous(memory_format=torch.channels_last).float().sub_(mean).div_(std)

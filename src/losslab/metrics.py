@@ -1,65 +1,22 @@
-"""Pixel counts, and the metrics that follow from them.
+"""Metrics that follow from pixel counts: formulas over true and false positives and negatives.
 
-A prediction is `probability ≥ threshold`. Everything is computed from integer true and false positives and negatives
-per image and class, so any aggregate can be recomputed from the scores alone.
+Counts are integers per image and class, so any aggregate can be recomputed from the scores alone. Nothing here imports
+torch: the formulas take arrays or tensors of any shape.
 """
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-BINS = 128
-"""Thresholds that are tried lie at k/128: exact in binary, so that a histogram and a comparison agree to the pixel."""
-
-FIXED_THRESHOLD = 0.5
+if TYPE_CHECKING:
+    from torch import Tensor
 
 COUNTS = ("tp", "fp", "fn", "tn")
 
-Number = TypeVar("Number", Tensor, NDArray[np.float64])
+FIXED_THRESHOLD = 0.5
 
-
-def pixel_counts(predicted: Tensor, target: Tensor) -> Tensor:
-    """Two boolean or 0/1 tensors `[N, C, H, W]` → int64 `[N, C, 4]`: tp, fp, fn, tn."""
-    predicted, target = predicted.bool(), target.bool()
-    tp = (predicted & target).sum((2, 3))
-    positive, true = predicted.sum((2, 3)), target.sum((2, 3))
-    pixels = target.shape[2] * target.shape[3]
-    return torch.stack([tp, positive - tp, true - tp, pixels - positive - true + tp], dim=-1)
-
-
-class ThresholdCurve:
-    """Class counts at every threshold k/128 at once, by a histogram of the probabilities."""
-
-    def __init__(self, classes: int, device: torch.device) -> None:
-        self.histogram = torch.zeros(classes * 2 * (BINS + 1), dtype=torch.int64, device=device)
-        self.classes = classes
-
-    def add(self, probabilities: Tensor, target: Tensor) -> None:
-        """Count a batch: probabilities float32 in [0, 1] and target of 0 and 1, both `[N, C, H, W]`."""
-        offsets = torch.arange(self.classes, device=target.device).view(1, -1, 1, 1) * 2
-        # NaN has no bin; such a run is recorded as diverged by its loss.
-        bins = (probabilities.nan_to_num(0.0) * BINS).to(torch.int64)
-        index = (offsets + target) * (BINS + 1) + bins
-        self.histogram += torch.bincount(index.flatten(), minlength=len(self.histogram))
-
-    def miou(self) -> Tensor:
-        """float64 `[129]`: mIoU at threshold k/128."""
-        per_class = self.histogram.view(self.classes, 2, BINS + 1).flip(-1).cumsum(-1).flip(-1)
-        fp, tp = per_class[:, 0].double(), per_class[:, 1].double()
-        return mean_over_present(iou(tp, fp, tp[:, :1] - tp), tp[:, 0] > 0)
-
-    def best(self) -> tuple[float, float]:
-        """(threshold, mIoU) at the threshold in (0, 1) with the highest mIoU, the lowest such on ties."""
-        curve = self.miou()[1:BINS]
-        index = int(curve.argmax())
-        return (index + 1) / BINS, float(curve[index])
-
-    def fixed(self) -> float:
-        """mIoU at threshold 0.5."""
-        return float(self.miou()[int(FIXED_THRESHOLD * BINS)])
+Number = TypeVar("Number", "Tensor", NDArray[np.float64])
 
 
 def iou(tp: Number, fp: Number, fn: Number) -> Number:
@@ -74,6 +31,15 @@ def dice(tp: Number, fp: Number, fn: Number) -> Number:
         return 2 * tp / (2 * tp + fp + fn)
 
 
-def mean_over_present(per_class: Tensor, present: Tensor) -> Tensor:
-    """Mean over the classes (dimension 0) that the truth holds; NaN if it holds none."""
-    return per_class[present].mean(0)
+def precision(tp: Number, fp: Number, fn: Number) -> Number:
+    """Share of predicted pixels that are true, tp / (tp + fp); 0 where nothing is predicted."""
+    predicted = tp + fp
+    share: Number = tp / (predicted + (predicted == 0))
+    return share
+
+
+def recall(tp: Number, fp: Number, fn: Number) -> Number:
+    """Share of true pixels that are predicted, tp / (tp + fn); 0 where nothing is true."""
+    true = tp + fn
+    share: Number = tp / (true + (true == 0))
+    return share

@@ -22,7 +22,7 @@ from pydantic import (
 
 from losslab import data
 from losslab.errors import InputError, did_you_mean
-from losslab.schema import Section, explain, invalid
+from losslab.schema import Section, explain, invalid, refuse_bomb
 
 T = TypeVar("T")
 
@@ -86,10 +86,19 @@ class Train(Section):
     optimizer: Annotated[AdamW | SGD, Field(discriminator="kind")]
     schedule: Literal["one_cycle", "constant"]
     flips: bool
-    keep: Literal["best", "last"]
+    input: Literal["normalised", "raw"] = "normalised"
+    """Images of zero mean and unit deviation per channel, or their values 0–255."""
+    overfit: Count | None = None
+    """Train on the first n training images and validate on the same: can the network learn them at all?"""
+    keep: Literal["best", "last", "lowest_loss"]
+    """The weights with the best validation mIoU at the tuned threshold, those of the last epoch, or those with the
+    lowest validation loss."""
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda", "mps"]
-    threads: Count
+    threads: Annotated[Count, Field(le=1024)]
+    """Of each process."""
+    processes: Annotated[Count, Field(le=1024)] = 1
+    """Processes that share each batch, one a GPU where there are several; the batch is the same, its bits are not."""
     deterministic: bool
 
 
@@ -97,6 +106,7 @@ class Evaluate(Section):
     """How test images are scored."""
 
     batch_size: Count
+    boundary_tolerance: NonNegative = 2.0
 
 
 class Compare(Section):
@@ -155,10 +165,11 @@ def load(path: Path = PARAMS) -> Params:
     """
     try:
         raw = yaml.safe_load(path.read_text())
+        refuse_bomb(raw)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run this where dvc.yaml and params.yaml are") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())[:500]}") from None
     params = _explained(lambda: Params.model_validate(raw))
     for name in params.datasets:
         params.dataset(name)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from losslab.errors import InputError
 from losslab.files import atomic_file
@@ -14,7 +14,7 @@ from losslab.files import atomic_file
 def write(path: Path, masks: NDArray[np.bool_]) -> None:
     """Write boolean masks `[N, C, H, W]`, eight pixels a byte."""
     with atomic_file(path) as temporary:
-        save_file({"masks": np.packbits(masks, axis=-1)}, temporary)
+        temporary.write_bytes(save({"masks": np.packbits(masks, axis=-1)}))
 
 
 def read(path: Path, width: int) -> NDArray[np.bool_]:
@@ -24,7 +24,6 @@ def read(path: Path, width: int) -> NDArray[np.bool_]:
         InputError: the file is missing or damaged.
     """
     try:
-        packed = load_file(path)["masks"]
-    except (FileNotFoundError, SafetensorError, KeyError) as error:
+        return np.unpackbits(load_file(path)["masks"], axis=-1, count=width).view(np.bool_)
+    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: missing or damaged ({error}); remove it and run `dvc repro`") from None
-    return np.unpackbits(packed, axis=-1, count=width).view(np.bool_)

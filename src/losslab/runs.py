@@ -78,6 +78,11 @@ def scores_file(dataset: str, loss: str) -> Path:
     return RESULTS / "scores" / dataset / f"{loss}.csv"
 
 
+def boundaries_file(dataset: str, loss: str) -> Path:
+    """Where `evaluate` leaves what the boundaries of all seeds' masks are like."""
+    return RESULTS / "boundaries" / dataset / f"{loss}.csv"
+
+
 def predictions_folder(dataset: str, loss: str) -> Path:
     """Where `evaluate` leaves predicted masks, `seed<k>.safetensors`; none of a seed that diverged."""
     return RESULTS / "predictions" / dataset / loss
@@ -88,7 +93,7 @@ def prune(params: Params) -> None:
 
     `compare` and `report` depend on whole folders of results, whose content must be what the grid says.
     """
-    for where in (models_folder, history_file, scores_file, predictions_folder):
+    for where in (models_folder, history_file, scores_file, boundaries_file, predictions_folder):
         wanted = {where(dataset, loss) for dataset in params.grid.datasets for loss in params.grid.losses}
         parents = {path.parent for path in wanted}
         root = next(iter(parents)).parent

@@ -7,6 +7,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from losslab.errors import did_you_mean
 
+LARGEST, DEEPEST = 100_000, 50
+
 
 class Section(BaseModel):
     """A mapping whose keys are all known: an unknown one is an error that names the nearest."""
@@ -25,10 +27,24 @@ class Section(BaseModel):
 
 def invalid(key: str, message: str, value: Any) -> ValidationError:
     """A validation error at `key`, to be raised within a validator: pydantic puts the path so far before it."""
-    # pydantic fills the message as a str.format template, so braces in it are doubled.
-    template: Any = message.replace("{", "{{").replace("}", "}}")
-    error = InitErrorDetails(type=PydanticCustomError("losslab", template), loc=(key,), input=value)
+    said = PydanticCustomError("losslab", "{message}", {"message": message})
+    error = InitErrorDetails(type=said, loc=(key,), input=value)
     return ValidationError.from_exception_data(key, [error])
+
+
+def refuse_bomb(raw: Any) -> None:
+    """A `ValueError` for what is larger or deeper than any settings are.
+
+    In YAML, aliases of aliases make a small file mean more than any memory holds, and a cycle has no end.
+    """
+    count, waiting = 0, [(raw, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if count > LARGEST or depth > DEEPEST:
+            raise ValueError(f"more than {LARGEST} values, aliases followed, or nested deeper than {DEEPEST}")
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting += ((item, depth + 1) for item in inner)
 
 
 def explain(error: ValidationError, source: str, *prefix: str) -> str:

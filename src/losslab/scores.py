@@ -1,9 +1,11 @@
 """The scores of one loss: a table `seed,image,class,threshold,tp,fp,fn,tn` of pixel counts, and arrays made from it."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, product
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,8 @@ from losslab.files import atomic_file
 from losslab.metrics import COUNTS
 
 Counts = NDArray[np.int64]
-FIELDS = ("seed", "image", "class", "threshold", *COUNTS)
+Number = TypeVar("Number", np.int64, np.float64)
+INDEX = ("seed", "image", "class", "threshold")
 THRESHOLDS = ("fixed", "tuned")
 
 
@@ -31,18 +34,7 @@ def write(
     path: Path, images: Iterable[str], classes: Iterable[str], counts: Mapping[int, Mapping[str, Counts]]
 ) -> None:
     """Write the table from `counts[seed][threshold rule]`, each `[N, C, 4]`."""
-    images, classes = list(images), list(classes)
-    with atomic_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(FIELDS)
-        for seed, by_threshold in counts.items():
-            for threshold in THRESHOLDS:
-                table = by_threshold[threshold].tolist()
-                writer.writerows(
-                    (seed, image, name, threshold, *table[i][c])
-                    for i, image in enumerate(images)
-                    for c, name in enumerate(classes)
-                )
+    write_table(path, COUNTS, images, classes, counts)
 
 
 def read(path: Path) -> Scores:
@@ -51,19 +43,65 @@ def read(path: Path) -> Scores:
     Raises:
         InputError: the file is missing, is not such a table, or lacks rows.
     """
+    return Scores(*read_table(path, COUNTS, np.int64))
+
+
+def write_table(
+    path: Path,
+    columns: Sequence[str],
+    images: Iterable[str],
+    classes: Iterable[str],
+    values: Mapping[int, Mapping[str, NDArray[Any]]],
+) -> None:
+    """Write a row per seed, threshold rule, image and class from `values[seed][threshold rule]`, each `[N, C, K]`.
+
+    Seven digits of what is not an integer.
+    """
+    images, classes = list(images), list(classes)
+    with atomic_file(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*INDEX, *columns))
+        for seed, by_threshold in values.items():
+            for threshold in THRESHOLDS:
+                array = by_threshold[threshold]
+                rows = array.reshape(-1, len(columns)).tolist()
+                if array.dtype.kind == "f":
+                    rows = [[f"{value:.7g}" for value in row] for row in rows]
+                writer.writerows(
+                    (seed, image, name, threshold, *row)
+                    for (image, name), row in zip(product(images, classes), rows, strict=True)
+                )
+
+
+def read_table(
+    path: Path, columns: Sequence[str], kind: type[Number]
+) -> tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...], dict[str, NDArray[Number]]]:
+    """Seeds, images, classes, and `[S, N, C, K]` per threshold rule.
+
+    Raises:
+        InputError: the file is missing, is not such a table, or lacks rows.
+    """
     try:
         with path.open(newline="") as file:
             reader = csv.reader(file)
-            if tuple(next(reader, ())) != FIELDS:
-                raise InputError(f"{path}: not a table of scores; remove it and run `dvc repro`")
+            if tuple(next(reader, ())) != (*INDEX, *columns):
+                raise InputError(f"{path}: not a table of {', '.join(columns)}; remove it and run `dvc repro`")
             rows = list(reader)
         seeds, images, classes = (list(dict.fromkeys(row[i] for row in rows)) for i in range(3))
-        values = np.array([row[4:] for row in rows], np.int64).reshape(
-            len(seeds), len(THRESHOLDS), len(images), len(classes), len(COUNTS)
+        wanted = product(seeds, THRESHOLDS, images, classes)
+        if any(
+            (s, t, i, c) != (row[0], row[3], row[1], row[2]) for (s, t, i, c), row in zip(wanted, rows, strict=True)
+        ):
+            raise ValueError("rows are missing, doubled or out of order")
+        number = int if kind is np.int64 else float
+        numbers = chain.from_iterable(row[len(INDEX) :] for row in rows)
+        values = np.fromiter(map(number, numbers), kind).reshape(
+            len(seeds), len(THRESHOLDS), len(images), len(classes), len(columns)
         )
+        numbers_of_seeds = tuple(map(int, seeds))
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError, csv.Error) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
-    counts = {threshold: values[:, i] for i, threshold in enumerate(THRESHOLDS)}
-    return Scores(tuple(map(int, seeds)), tuple(images), tuple(classes), counts)
+    by_threshold = {threshold: values[:, i] for i, threshold in enumerate(THRESHOLDS)}
+    return numbers_of_seeds, tuple(images), tuple(classes), by_threshold

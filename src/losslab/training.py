@@ -5,6 +5,7 @@ every loss sees the same images in the same order with the same flips, and a run
 """
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +15,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from losslab import distributed
+from losslab.counting import ThresholdCurve
 from losslab.history import Row
 from losslab.inference import Normalisation, forward, predict
 from losslab.losses import Loss
-from losslab.metrics import ThresholdCurve
 from losslab.params import SGD, AdamW, Train
 
 WINDOWS = 10
@@ -46,6 +48,7 @@ class Progress:
     kept: dict[str, Tensor] = field(default_factory=dict)
     """The weights to keep so far."""
     kept_miou: float = -1.0
+    kept_loss: float = math.inf
     threshold: float = 0.5
     """The threshold with the highest validation mIoU for the kept weights."""
     diverged: bool = False
@@ -78,11 +81,16 @@ def train(
     torch.manual_seed(seed)
     device, count = data.images.device, len(data.images)
     loss = loss.fitted(data.masks)
-    maps = loss.target_maps(data.masks)  # [N, C, H, W], for the losses that use distances
+    maps, val_maps = (
+        loss.target_maps(data.masks),
+        loss.target_maps(data.val_masks),
+    )  # distances [N, C, H, W], or None
     batch_size = min(settings.batch_size, count)
     steps = count // batch_size  # a last, smaller batch would upset batch normalisation
 
+    share = distributed.share(batch_size)
     network = build_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    parallel = distributed.parallel(network)
     optimizer = build_optimizer(network, settings)
     schedule = build_schedule(optimizer, settings, steps)
     if progress.epoch:
@@ -95,7 +103,7 @@ def train(
         initial=progress.epoch * steps * batch_size,
         desc=label,
         unit=" images",
-        disable=None,
+        disable=None if distributed.is_first() else True,
     ) as bar:
         while progress.epoch < settings.epochs and not progress.diverged:
             generator = torch.Generator().manual_seed(epoch_seed(seed, progress.epoch))
@@ -105,9 +113,10 @@ def train(
             network.train()
             for step in range(steps):
                 batch, mirror = order[step], flips[:, step] & settings.flips
-                images, masks = flip(data.images[batch], mirror), flip(data.masks[batch], mirror)  # [B, 3 or C, H, W]
+                images, masks = flip(data.images[batch[share]], mirror[:, share]), flip(data.masks[batch], mirror)
                 batch_maps = None if maps is None else flip(maps[batch], mirror)
-                value = loss(forward(network, images, data.normalise, dtype), masks, batch_maps)
+                logits = distributed.gather(forward(parallel, images, data.normalise, dtype))  # [B, C, H, W]
+                value = loss(logits, masks, batch_maps)
                 optimizer.zero_grad(set_to_none=True)
                 value.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
@@ -124,7 +133,7 @@ def train(
             if len(bad):
                 diverge(progress, seed, first + int(bad[0]))
             else:
-                validate(network, loss, data, settings, seed, dtype, progress, progress.epoch * steps)
+                validate(network, loss, data, val_maps, settings, seed, dtype, progress, progress.epoch * steps)
             progress.state = {
                 "network": network.state_dict(),
                 "optimizer": optimizer.state_dict(),
@@ -137,6 +146,7 @@ def validate(
     network: nn.Module,
     loss: Loss,
     data: Data,
+    val_maps: Tensor | None,
     settings: Train,
     seed: int,
     dtype: torch.dtype,
@@ -149,7 +159,7 @@ def validate(
     batches = predict(network, loss, data.val_images, data.normalise, batch_size=settings.batch_size, dtype=dtype)
     for batch, logits, probabilities in batches:
         masks = data.val_masks[batch]
-        total += loss(logits, masks).double() * len(masks)
+        total += loss(logits, masks, None if val_maps is None else val_maps[batch]).double() * len(masks)
         curve.add(probabilities, masks)
     mean = float(total) / len(data.val_images)
     if not np.isfinite(mean):
@@ -158,9 +168,10 @@ def validate(
     threshold, tuned = curve.best()
     values = {"loss": mean, "miou": curve.fixed(), "miou_tuned": tuned, "threshold": threshold}
     progress.rows += [Row(seed, progress.epoch, step, "val", metric, value) for metric, value in values.items()]
-    if settings.keep == "last" or tuned > progress.kept_miou:
+    better = {"best": tuned > progress.kept_miou, "last": True, "lowest_loss": mean < progress.kept_loss}
+    if better[settings.keep]:
         progress.kept = copy.deepcopy(network.state_dict())
-        progress.kept_miou, progress.threshold = tuned, threshold
+        progress.kept_miou, progress.kept_loss, progress.threshold = tuned, mean, threshold
 
 
 def diverge(progress: Progress, seed: int, step: int) -> None:

@@ -3,11 +3,13 @@
 import json
 import threading
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,17 @@ def run(made: data.Dataset, folder: Path) -> dict[str, Any]:
     made.write_tensors(raw, out)
     account: dict[str, Any] = json.loads((out / "extract.json").read_text())
     return account
+
+
+def official(world: Server, folder: Path, splits: tuple[str, ...]) -> dict[str, str]:
+    """Serve a folder as the official hosts do; the two locations for params.yaml."""
+    text = BytesIO()
+    with zipfile.ZipFile(text, "w", zipfile.ZIP_DEFLATED) as archive:
+        for split in splits:
+            archive.write(folder / f"annotations/instances_{split}.json", f"annotations/instances_{split}.json")
+            world.files |= {f"/{split}/{p.name}": p.read_bytes() for p in (folder / split).iterdir()}
+    world.files["/annotations/annotations_trainval2017.zip"] = text.getvalue()
+    return {
+        "annotations": f"{world.url}/annotations/annotations_trainval2017.zip",
+        "images": f"{world.url}/{{split}}/{{file_name}}",
+    }

@@ -1,6 +1,9 @@
 """COCO end to end: real images where `shared/coco_mini` is at hand, and small sets made here."""
 
+import contextlib
+import functools
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,17 +12,17 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from io import BytesIO
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from coco_world import Server, coco_file, dataset, run, serve, wait_for, write_set
+from coco_world import Server, coco_file, dataset, official, run, serve, wait_for, write_set
 from PIL import Image
 from pycocotools.coco import COCO
 
-from losslab.data import tensors
+from losslab.data import coco_sources, tensors
 from losslab.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,10 +50,81 @@ def server() -> Iterator[Server]:
 
 
 def area_reduced(mask: np.ndarray, size: int) -> np.ndarray:
-    """Every pixel repeated `size` times both ways, then plain block means: slow and exact."""
-    tall = np.repeat(mask.astype(np.int64), size, axis=0).reshape(size, mask.shape[0], -1).sum(axis=1)
-    wide = np.repeat(tall, size, axis=1).reshape(size, size, mask.shape[1]).sum(axis=2)
-    return (2 * wide >= mask.size).astype(np.uint8)
+    """By the area that each pixel shares with each small pixel, in units of 1/size of a pixel: whole numbers."""
+
+    def shared(length: int) -> np.ndarray:
+        small, pixel = np.arange(size)[:, None] * length, np.arange(length) * size
+        return np.clip(np.minimum(small + length, pixel + size) - np.maximum(small, pixel), 0, None).astype(float)
+
+    height, width = mask.shape
+    return (2 * (shared(height) @ mask @ shared(width).T) >= height * width).astype(np.uint8)
+
+
+@functools.cache
+def one_annotation_each(folder: Path) -> dict[str, dict[str, Any]]:
+    """The annotation files with one annotation for each image that has any, now of another place in its list, now of
+    another; a crowd, too, made an object, since it is what COCO has run lengths for."""
+    files = {}
+    for split in ("train2017", "val2017"):
+        file = json.loads((folder / "annotations" / f"instances_{split}.json").read_text())
+        of_image: dict[int, list[dict[str, Any]]] = {}
+        for annotation in file["annotations"]:
+            of_image.setdefault(annotation["image_id"], []).append(annotation | {"iscrowd": 0})
+        lists = of_image.values()
+        file["annotations"] = [
+            next((a for a in annotations if isinstance(a["segmentation"], dict)), annotations[k % len(annotations)])
+            for k, annotations in enumerate(lists)
+        ]
+        files[split] = file
+    return files
+
+
+@functools.cache
+def expected_masks(folder: Path, size: int) -> dict[str, np.ndarray]:
+    """Image id → its mask by pycocotools at full size, reduced by area; where nothing is left of it, none."""
+    expected = {}
+    with contextlib.redirect_stdout(StringIO()):
+        for file in one_annotation_each(folder).values():
+            coco = COCO()
+            coco.dataset = file
+            coco.createIndex()
+            for annotation in file["annotations"]:
+                mask = area_reduced(coco.annToMask(annotation), size)
+                if mask.any():
+                    expected[str(annotation["image_id"])] = mask
+    return expected
+
+
+@pytest.mark.parametrize("size", [64, pytest.param(256, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_mask_of_every_image_of_real_coco_is_the_area_reduction_of_pycocotools_mask(
+    coco_mini: Path, tmp_path: Path, workers: int, size: int
+) -> None:
+    for split, file in one_annotation_each(coco_mini).items():
+        (tmp_path / f"instances_{split}.json").write_text(json.dumps(file))
+    every = {
+        "annotations": str(tmp_path),
+        "train": "train2017",
+        "test": "val2017",
+        "classes": tuple(category["name"] for category in file["categories"]),
+        "extract_planes": "binary",
+        "extract_image_size": size,
+        "extract_workers": workers,
+    }
+    account = run(dataset(coco_mini, **every), tmp_path / "w")
+    expected = expected_masks(coco_mini, size)
+    extracted = {}
+    for split in ("train", "val", "test"):
+        store = tensors.read(tmp_path / "w/out" / f"{split}.safetensors")
+        assert store.images.std(axis=(1, 2, 3)).min() > 5
+        extracted |= {image_id: masks[0] for image_id, masks in zip(store.ids, store.masks, strict=True)}
+    assert extracted.keys() == expected.keys()
+    for image_id, mask in extracted.items():
+        np.testing.assert_array_equal(mask, expected[image_id], err_msg=image_id)
+    left_out = sum((Counter(split["left_out"]) for split in account["splits"].values()), Counter())
+    assert left_out.keys() <= {"no_annotation", "mask_vanishes"}
+    assert len(expected) + left_out.total() == 343
+    assert len(expected) > 250
 
 
 def members(account: dict[str, Any], what: str = "images") -> int:
@@ -59,29 +133,22 @@ def members(account: dict[str, Any], what: str = "images") -> int:
     return sum(part["kept"] + sum(part["left_out"].values()) for part in parts)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_every_mask_of_real_coco_is_the_area_reduction_of_pycocotools_mask(
-    coco_mini: Path, tmp_path: Path, workers: int
-) -> None:
-    made = dataset(coco_mini, **WANTED, extract_image_size=64, extract_workers=workers)
-    account = run(made, tmp_path / "w")
+def test_the_plane_of_every_mask_is_that_of_its_class(coco_mini: Path, tmp_path: Path) -> None:
+    account = run(dataset(coco_mini, **WANTED), tmp_path / "w")
     assert members(account) == account["source_images"] == 343
     assert members(account, "annotations") == account["source_annotations"] == 2974
     assert account["unreadable"] == []
-    checked = 0
-    for split in ("train", "val", "test"):
+    for split, part in account["splits"].items():
         store = tensors.read(tmp_path / "w/out" / f"{split}.safetensors")
         coco = COCO(str(coco_mini / "annotations" / f"instances_{store.source}.json"))
         wanted = coco.getCatIds(catNms=list(WANTED["classes"]))
-        for image_id, image, mask in zip(store.ids, store.images, store.masks, strict=True):
+        planes: Counter[str] = Counter()
+        for image_id, mask in zip(store.ids, store.masks, strict=True):
             [annotation] = coco.loadAnns(coco.getAnnIds(int(image_id), wanted, iscrowd=False))
-            plane = WANTED["classes"].index(coco.cats[annotation["category_id"]]["name"])
-            expected = np.zeros_like(mask)
-            expected[plane] = area_reduced(coco.annToMask(annotation), 64)
-            np.testing.assert_array_equal(mask, expected)
-            assert image.std() > 5
-            checked += 1
-    assert checked > 60
+            name = coco.cats[annotation["category_id"]]["name"]
+            assert [WANTED["classes"][plane] for plane in np.flatnonzero(mask.any(axis=(1, 2)))] == [name]
+            planes[name] += 1
+        assert part["classes"] == {name: planes[name] for name in WANTED["classes"]}
 
 
 def test_the_number_of_workers_does_not_change_a_byte(tmp_path: Path) -> None:
@@ -91,20 +158,6 @@ def test_the_number_of_workers_does_not_change_a_byte(tmp_path: Path) -> None:
         run(dataset(folder, extract_workers=workers), tmp_path / str(workers))
         written.append([(p.name, p.read_bytes()) for p in sorted((tmp_path / str(workers) / "out").iterdir())])
     assert written[0] == written[1]
-
-
-def official(world: Server, folder: Path, splits: tuple[str, ...]) -> dict[str, str]:
-    """Serve a folder as the official hosts do; the two locations for params.yaml."""
-    text = BytesIO()
-    with zipfile.ZipFile(text, "w", zipfile.ZIP_DEFLATED) as archive:
-        for split in splits:
-            archive.write(folder / f"annotations/instances_{split}.json", f"annotations/instances_{split}.json")
-            world.files |= {f"/{split}/{p.name}": p.read_bytes() for p in (folder / split).iterdir()}
-    world.files["/annotations/annotations_trainval2017.zip"] = text.getvalue()
-    return {
-        "annotations": f"{world.url}/annotations/annotations_trainval2017.zip",
-        "images": f"{world.url}/{{split}}/{{file_name}}",
-    }
 
 
 def test_a_server_in_the_official_layout_gives_what_the_folder_gives(
@@ -157,6 +210,46 @@ def test_a_fetch_killed_midway_fetches_only_what_is_missing(tmp_path: Path, serv
     assert members(account) == 30
     asked = {path.rpartition("/")[2] for path, _ in server.requests}
     assert asked == {f"{i:04}.png" for i in range(30)} - whole
+
+
+def test_two_processes_share_downloads_and_fetch_each_file_once(tmp_path: Path, server: Server) -> None:
+    where = official(server, write_set(tmp_path / "set", coco_file(30)), ("all",))
+    code = f"""if True:
+        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path; from coco_world import dataset
+        raw = Path(sys.argv[1]); raw.mkdir(); dataset('', **{where!r}).fetch(raw)"""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [subprocess.Popen([sys.executable, "-c", code, name], cwd=tmp_path, env=env) for name in ("one", "two")]
+    assert [process.wait() for process in both] == [0, 0]
+    assert set(server.counts.values()) == {1}
+    one, two = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+        for name in ("one", "two")
+    )
+    assert one == two
+    assert len(one) == 31
+
+
+def test_a_killed_worker_is_an_error_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = dataset(write_set(tmp_path / "set", coco_file(200)), extract_workers=2)
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    raw.mkdir()
+    out.mkdir()
+    made.fetch(raw)
+    append = tensors.Writer.append
+
+    def kill_the_workers(*arguments: Any) -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
+        append(*arguments)
+
+    monkeypatch.setattr(tensors.Writer, "append", kill_the_workers)
+    with pytest.raises(InputError, match="a worker process was killed"):
+        made.write_tensors(raw, out)
+    assert not list(out.iterdir())
+    monkeypatch.undo()
+    dataset(tmp_path / "set", extract_workers=1).write_tensors(raw, out)
+    assert members(json.loads((out / "extract.json").read_text())) == 200
 
 
 def test_a_zip_of_images_and_a_pattern_with_any_field_work(tmp_path: Path, server: Server) -> None:
@@ -263,6 +356,56 @@ def test_a_damaged_zip_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(InputError, match=r"cut\.zip: not a whole zip file"):
         run(dataset(tmp_path / "cut.zip"), tmp_path / "a")
+
+
+CENTRAL, FLAGS, SIZE = b"PK\x01\x02", 8, 24  # a zip's directory entry, and where in it these fields are
+
+
+def zipped(path: Path, folder: Path, field: int, value: bytes) -> str:
+    """A zip of the set's annotations and images with one field of every directory entry overwritten."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*.*")):
+            archive.write(file, file.relative_to(folder))
+    content = bytearray(path.read_bytes())
+    entry = content.find(CENTRAL)
+    while entry >= 0:
+        content[entry + field : entry + field + len(value)] = value
+        entry = content.find(CENTRAL, entry + 1)
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message", "reason"),
+    [
+        (FLAGS, b"\x01\x00", "password required", "damaged"),
+        # Says that it unpacks to 9 bytes and holds more: no more than these are unpacked.
+        (SIZE, b"\x09\x00\x00\x00", "Bad CRC", "damaged"),
+        # Says that it unpacks to 4 GiB. That would do for annotations, had these not ended sooner.
+        (SIZE, b"\xff\xff\xff\xff", "", "too_large"),
+    ],
+)
+def test_an_encrypted_zip_and_a_zip_bomb_are_refused(
+    tmp_path: Path, field: int, value: bytes, message: str, reason: str
+) -> None:
+    folder = write_set(tmp_path / "set", coco_file())
+    hostile = zipped(tmp_path / "a.zip", folder, field, value)
+    if message:
+        with pytest.raises(InputError, match=rf"a\.zip: .*all.json is damaged or encrypted: .*{message}"):
+            run(dataset(folder, annotations=hostile), tmp_path / "a")
+    with pytest.raises(InputError, match=rf"a\.zip: 0000.png is {reason}; 9 such images, more than 8"):
+        run(dataset(folder, images=hostile, max_missing=8), tmp_path / "b")
+    with pytest.raises(InputError, match=rf"no image of train is left: {{'{reason}': 9}}"):
+        run(dataset(folder, images=hostile, max_missing=9), tmp_path / "c")
+
+
+def test_annotations_that_would_unpack_to_more_than_any_real_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coco_sources, "MAX_JSON", 1000)  # a real bomb of 4 GiB takes 4 MB and a minute to make
+    hostile = zipped(tmp_path / "a.zip", write_set(tmp_path / "set", coco_file()), FLAGS, b"")
+    with pytest.raises(InputError, match=r"a\.zip: annotations/instances_all.json would unpack to more than"):
+        run(dataset(tmp_path / "set", annotations=hostile), tmp_path / "a")
 
 
 def test_nothing_selected_says_why(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Annotation files, right and wrong, and which images are selected from them."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -158,11 +157,15 @@ PLACES = ["images", "annotations", "categories"] + [
 
 
 def survive(text: bytes) -> None:
-    """Whatever the file: columns and a selection, or an InputError."""
-    with contextlib.suppress(InputError):
+    """Whatever the file: columns and a selection, or an InputError of one line that names the file."""
+    try:
         file = read(text, "a.json")
         verdicts = judge(file, Rules(("cell",), "one_of_class", 1, "both"))
         selected(file, verdicts, np.flatnonzero(verdicts.reasons == ""), "all")
+    except InputError as error:
+        message = str(error)
+        assert message.startswith("a.json: ")
+        assert len(message.splitlines()) == 1
 
 
 def mutated(edits: list[tuple[str, Any]], cut: int | None) -> bytes:

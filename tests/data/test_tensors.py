@@ -84,3 +84,47 @@ def test_a_failure_or_an_empty_split_leaves_nothing(
     with pytest.raises(raised):
         fail_after(tmp_path / "x", appended, failure)
     assert list(tmp_path.iterdir()) == []
+
+
+IMAGES = {"dtype": "U8", "shape": [1, 3, 2, 2], "data_offsets": [0, 12]}
+ABOUT = {"dataset": "d", "classes": ["a"], "ids": ["0"], "source": "s"}
+
+
+def hostile(images: dict[str, object], about: str = json.dumps(ABOUT)) -> bytes:
+    masks = {"dtype": "U8", "shape": [1, 1, 2, 2], "data_offsets": [12, 16]}
+    header = json.dumps({"__metadata__": {"losslab": about}, "images": IMAGES | images, "masks": masks}).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(16)
+
+
+def test_the_pattern_of_the_hostile_headers_is_good(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(hostile({}))
+    assert tensors.read(tmp_path / "x").ids == ("0",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        hostile({"shape": [2**40, 3, 2, 2], "data_offsets": [0, 12 * 2**40]}),
+        hostile({"shape": [2**32, 2**32, 1, 1], "data_offsets": [0, 0]}),
+        hostile({"data_offsets": [-20, -8]}),
+        hostile({"data_offsets": [10**30, 10**30 + 12]}),
+        hostile({"data_offsets": [1, 2, 3]}),
+        hostile({"shape": [-1, -3, 2, 2]}),
+        hostile({"shape": [1.0, 3, 2, 2]}),
+        hostile({"shape": [[1], 3, 2, 2]}),
+        hostile({"shape": "1322"}),
+        hostile({"dtype": "F32"}),
+        hostile({}, "[" * 10**5),
+        hostile({}, "9" * 10**4),
+        hostile({}, json.dumps(ABOUT | {"ids": [{}]})),
+        hostile({}, json.dumps(ABOUT | {"classes": [1]})),
+        (10**5).to_bytes(8, "little") + b"[" * 10**5,
+        (3).to_bytes(8, "little") + b"[1]",
+    ],
+    ids=range(16),
+)
+def test_a_hostile_header_is_one_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "train.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"train\.safetensors: damaged"):
+        tensors.read(path)

@@ -1,5 +1,6 @@
 """What the tests of losses share: every registered kind, a batch, and the few facts in which kinds differ."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -41,3 +42,13 @@ def perfect(loss: Loss, target: Tensor, size: float = 100.0) -> Tensor:
     if isinstance(loss, RawOutput):
         return target * label_values(loss.labels, target)
     return (2 * target - 1) * size
+
+
+def value_and_gradient(
+    loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tensor
+) -> tuple[Tensor, Tensor]:
+    logits = logits.detach().requires_grad_()
+    value = loss(logits, target)
+    value.backward()
+    assert logits.grad is not None
+    return value.detach(), logits.grad

@@ -1,16 +1,20 @@
-"""Adding a loss takes its file and a line of `KINDS`: the contract battery then finds it by itself."""
+"""Adding a loss takes its file and a line of `KINDS`: the contract's tests then find it by themselves.
+
+That it then trains, and stands in the report and in MLflow, is in tests/test_pipeline.py.
+"""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+import pytest
+from conftest import ROOT, add_readme_loss
 
-TOY = '''
-"""A toy."""
+CONTRACT = "test_loss_contract.py"
 
+BROKEN = """
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -19,50 +23,46 @@ from losslab.losses import Loss
 
 
 @dataclass(frozen=True, kw_only=True)
-class Toy(Loss):
-    """Mean of the fourth power of the error."""
-
+class Broken(Loss):
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        return %s
-'''
+        return (self.probabilities(logits) - target).log().mean()
+"""
 
 
-def battery(folder: Path, expression: str) -> subprocess.CompletedProcess[str]:
-    """Run the battery for a loss `toy` in a copy of the project."""
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str, str]]:
+    """(outcome, test, kind) of the README's loss and of a broken one, in a copy of the project."""
+    folder = tmp_path_factory.mktemp("new_loss")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("loss_cases.py", "test_loss_contract.py"):
+    for name in (CONTRACT, "loss_cases.py"):
         shutil.copy(ROOT / "tests/losses" / name, folder)
-    (folder / "src/losslab/losses/toy.py").write_text(TOY % expression)
-    kinds_file = folder / "src/losslab/losses/__init__.py"
-    kinds_file.write_text(kinds_file.read_text().replace("KINDS = {\n", 'KINDS = {\n    "toy": "toy:Toy",\n'))
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        "toy",
-        "--rootdir",
-        ".",
-        ".",
-    ]
-    environment = os.environ | {"PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    add_readme_loss(folder)
+    (folder / "src/losslab/losses/broken.py").write_text(BROKEN)
+    kinds = folder / "src/losslab/losses/__init__.py"
+    kinds.write_text(kinds.read_text().replace("KINDS = {\n", 'KINDS = {\n    "broken": "broken:Broken",\n'))
+    command = ["-m", "pytest", "-rA", "-p", "no:cacheprovider", "--rootdir", ".", "-k"]
+    done = subprocess.run(
+        [sys.executable, *command, "my_loss or broken", "."],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    return set(re.findall(r"^(PASSED|FAILED|ERROR) .*::(\w+)\[(?:\d-)?(\w+)\]", done.stdout, re.MULTILINE))
 
 
-def test_a_registered_loss_passes_the_battery(tmp_path: Path) -> None:
-    done = battery(tmp_path, "(self.probabilities(logits) - target).square().square().mean()")
-    assert done.returncode == 0, done.stdout
-    assert " passed" in done.stdout
+def test_the_loss_that_the_readme_adds_passes_all_of_them(outcomes: set[tuple[str, str, str]]) -> None:
+    passed = {test for outcome, test, kind in outcomes if kind == "my_loss" and outcome == "PASSED"}
+    assert passed == {test for _, test, kind in outcomes if kind == "my_loss"}
+    every = set(re.findall(r"^def (test_\w+)", (ROOT / "tests/losses" / CONTRACT).read_text(), re.MULTILINE))
+    assert every - passed <= {
+        "test_cpu_and_cuda_agree",
+        "test_reduced_by_sample_it_is_the_mean_of_single_images",
+        "test_reduced_by_batch_it_takes_all_images_for_one",
+    }, "needs a GPU, or has no option `reduce`"
 
 
-def test_a_registered_loss_that_breaks_the_contract_fails_the_battery(tmp_path: Path) -> None:
-    done = battery(tmp_path, "(self.probabilities(logits) - target).log().mean()")
-    assert done.returncode == 1
-    for broken in (
-        "test_it_is_never_negative[toy]",
-        "test_value_and_gradient_are_finite_at_logits_of_100[toy]",
-    ):
-        assert broken in done.stdout
+def test_a_loss_that_breaks_the_contract_fails(outcomes: set[tuple[str, str, str]]) -> None:
+    failed = {test for outcome, test, kind in outcomes if kind == "broken" and outcome == "FAILED"}
+    assert failed >= {"test_it_is_never_negative", "test_value_and_gradient_are_finite_at_logits_of_100"}

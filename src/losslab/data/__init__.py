@@ -36,7 +36,10 @@ class Dataset(Section, ABC):
 
 
 KINDS = {
+    "cifar_colour": "cifar_colour:CifarColour",
     "coco": "coco:Coco",
+    "flowers17": "flowers17:Flowers17",
+    "mask_folder": "mask_folder:MaskFolder",
     "purdue_shapes": "purdue_shapes:PurdueShapes",
 }
 

@@ -4,27 +4,19 @@
 full size and reduces both image and mask. `extract.json` accounts for every image and every annotation of the source.
 """
 
-import multiprocessing
-import os
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from itertools import chain
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from pydantic import Field, model_validator
-from tqdm import tqdm
 
 from losslab.data import Dataset, coco_annotations
-from losslab.data.coco_images import Unusable, rasterise, read_image, reduce_mask
+from losslab.data.coco_extraction import Job, Workers
 from losslab.data.coco_selection import (
     SPLITS,
     Rules,
-    Selected,
     Selection,
     SplitSelection,
     draw,
@@ -34,14 +26,13 @@ from losslab.data.coco_selection import (
     selected,
 )
 from losslab.data.coco_sources import Downloads, annotation_text, bring_images
-from losslab.data.tensors import Array, Writer
+from losslab.data.tensors import Writer
 from losslab.errors import InputError
 from losslab.files import write_json
 from losslab.schema import Section, invalid
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Most = Annotated[int, Field(ge=1)] | None
-CHUNK = 16  # images a worker takes at a time
 
 
 class MaxImages(Section):
@@ -71,13 +62,14 @@ class Download(Section):
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     instances: Literal["only_annotation", "one_of_class"]
     """An image qualifies with exactly one annotation, of a wanted class; or with exactly one object of the wanted
-    classes, whatever else it shows. A crowd is never the object."""
+    classes, whatever else it shows. A crowd is an annotation, but never the object: with `only_annotation` an object
+    beside a crowd does not qualify, with `one_of_class` it does, and a crowd alone qualifies with neither."""
     min_box: Annotated[float, Field(ge=0)] = 0
     """Pixels; of the object's box in the original image."""
     min_box_side: Literal["longer", "both"] = "longer"
     max_images: MaxImages = MaxImages()
     max_missing: Annotated[int, Field(ge=0)] = 10
-    """Selected images that the source may lack."""
+    """Selected images of a split that the source may lack; they are left out and listed."""
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -170,7 +162,7 @@ class Coco(Dataset):
         selection = read_selection(raw)
         unreadable: list[dict[str, Any]] = []
         images = sum(len(split.images) for split in selection.splits.values())
-        with _Workers(self.extract.workers, images) as workers:
+        with Workers(self.extract.workers, images) as workers:
             splits = {
                 name: self._write_split(name, split, selection.classes, raw, out, workers, unreadable)
                 for name, split in selection.splits.items()
@@ -185,13 +177,26 @@ class Coco(Dataset):
         classes: tuple[str, ...],
         raw: Path,
         out: Path,
-        workers: "_Workers",
+        workers: Workers,
         unreadable: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """Write one split's tensors; its account, and what cannot be read added to `unreadable`."""
         planes = ("foreground",) if self.extract.planes == "binary" else classes
-        reasons, outlines, kept = Counter(split.left_out), Counter(split.annotations_left_out), 0
-        jobs = [_job(image, raw, planes, self.extract.image_size) for image in split.images]
+        reasons, outlines = Counter(split.left_out), Counter(split.annotations_left_out)
+        kept = dict.fromkeys(classes, 0)
+        jobs = [
+            Job(
+                path=raw / image.file,
+                segmentation=bytes(image.segmentation),
+                width=image.width,
+                height=image.height,
+                plane=planes.index(image.category) if image.category in planes else 0,
+                planes=len(planes),
+                size=self.extract.image_size,
+                lacking=image.lacking,
+            )
+            for image in split.images
+        ]
         with Writer(out / f"{name}.safetensors", dataset="COCO", classes=planes, source=split.source) as writer:
             for image, result in zip(split.images, workers.extract(jobs), strict=True):
                 if isinstance(result, str):
@@ -203,13 +208,15 @@ class Coco(Dataset):
                 else:
                     writer.append(str(image.id), *result)
                     outlines.update(image.ignored)
-                    kept += 1
-            if not kept:
+                    kept[image.category] += 1
+            total = sum(kept.values())
+            if not total:
                 raise InputError(f"no image of {name} is left: {dict(reasons)}")
         return {
-            "kept": kept,
+            "kept": total,
+            "classes": kept,
             "left_out": dict(reasons),
-            "annotations": {"kept": kept, "left_out": dict(outlines)},
+            "annotations": {"kept": total, "left_out": dict(outlines)},
         }
 
     def _bound(self, unreadable: list[dict[str, Any]]) -> None:
@@ -231,82 +238,3 @@ def read_selection(raw: Path) -> Selection:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
-
-
-_Result = tuple[Array, Array] | str
-
-
-class _Job(NamedTuple):
-    """One image to extract, or the reason why it cannot be."""
-
-    path: Path
-    segmentation: bytes
-    width: int
-    height: int
-    plane: int
-    planes: int
-    size: int
-    lacking: str
-
-
-def _job(image: Selected, raw: Path, planes: tuple[str, ...], size: int) -> _Job:
-    plane = planes.index(image.category) if image.category in planes else 0
-    outline = bytes(image.segmentation)
-    return _Job(raw / image.file, outline, image.width, image.height, plane, len(planes), size, image.lacking)
-
-
-def _extract(job: _Job) -> _Result:
-    """An image `[3, S, S]` and its mask `[C, S, S]`, or why not."""
-    try:
-        if job.lacking:
-            raise Unusable(job.lacking)
-        # The mask first: a record's absurd size shows here without touching the file.
-        mask = reduce_mask(rasterise(job.segmentation, job.width, job.height), job.size)
-        image = read_image(job.path, job.width, job.height, job.size)
-        if not mask.any():
-            raise Unusable("mask_vanishes")
-    except Unusable as reason:
-        return str(reason)
-    masks = np.zeros((job.planes, job.size, job.size), np.uint8)
-    masks[job.plane] = mask
-    return image, masks
-
-
-def _extract_chunk(jobs: list[_Job]) -> list[_Result]:
-    return [_extract(job) for job in jobs]
-
-
-class _Workers:
-    """Extracts images over processes, or in this one where starting others would take longer than the work."""
-
-    def __init__(self, workers: int | None, jobs: int) -> None:
-        self.workers = min(workers or os.cpu_count() or 1, -(-jobs // CHUNK))
-        # Spawned, not forked: whoever calls may have threads.
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(self.workers, context) if self.workers > 1 else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
-
-    def extract(self, jobs: list[_Job]) -> Iterator[_Result]:
-        """The results in the order of the jobs; no more than a few chunks for each worker are in memory."""
-        chunks = (jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK))
-        results = chain.from_iterable(self._parallel(chunks) if self._pool else map(_extract_chunk, chunks))
-        return iter(tqdm(results, total=len(jobs), unit="image", disable=None))
-
-    def _parallel(self, chunks: Iterable[list[_Job]]) -> Iterator[list[_Result]]:
-        assert self._pool is not None
-        running: deque[Future[list[_Result]]] = deque()
-        try:
-            for chunk in chunks:
-                running.append(self._pool.submit(_extract_chunk, chunk))
-                if len(running) > 3 * self.workers:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        except BrokenProcessPool:
-            raise InputError("a worker process was killed (out of memory?); try fewer extract.workers") from None

@@ -73,8 +73,9 @@ class Verdicts:
 def judge(file: Annotations, rules: Rules) -> Verdicts:
     """Why each image is left out, if it is: the first of the reasons that applies.
 
-    `only_annotation`: the image has exactly one annotation, whatever it is of. `one_of_class`: exactly one object of
-    the wanted classes; other classes and crowds are ignored. A crowd is never the object.
+    `only_annotation`: the image has exactly one annotation, and it is an object of a wanted class; a crowd counts as
+    an annotation. `one_of_class`: exactly one object of the wanted classes; other classes and crowds are ignored. A
+    crowd is never the object.
 
     Raises:
         InputError: a class that the file does not have.

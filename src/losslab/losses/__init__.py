@@ -20,6 +20,9 @@ from losslab.registry import Registry
 class Loss(ABC):
     """A loss and the activation that belongs to it. Options are fields; a loss holds no other state."""
 
+    float_target = True
+    """Whether `value` gets the target as floats, or as it comes: integers are faster to look up."""
+
     def __call__(self, logits: Tensor, target: Tensor, maps: Tensor | None = None) -> Tensor:
         """The loss, a scalar float32 tensor (float64 for float64 logits) on the device of `logits`.
 
@@ -34,12 +37,13 @@ class Loss(ABC):
         if not logits.is_floating_point():
             raise TypeError(f"logits must be floating point; they are {logits.dtype}")
         logits = at_least_float32(logits)
-        target = target.to(logits.dtype)
+        if self.float_target:
+            target = target.to(logits.dtype)
         return self.value(logits, target) if maps is None else self.value_with_maps(logits, target, maps)
 
     @abstractmethod
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The loss of checked logits and a target of the same shape and dtype."""
+        """The loss of checked logits and a target of the same shape, and dtype if `float_target`."""
 
     def value_with_maps(self, logits: Tensor, target: Tensor, maps: Tensor) -> Tensor:
         """As `value`, given the target's maps; a loss that uses none leaves them."""

@@ -34,6 +34,8 @@ class CrossEntropy(Loss):
     label smoothing: Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016.
     """
 
+    float_target = False
+
     class_weights: ClassWeights = "none"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -43,7 +45,7 @@ class CrossEntropy(Loss):
         if self.class_weights == "balanced":
             weight = balanced_class_weights(indices, classes).to(logits.dtype)
         elif self.class_weights != "none":
-            weight = listed(self.class_weights, target, classes)
+            weight = listed(self.class_weights, logits, classes)
         # PyTorch's own is the faster one, but has no deterministic form for planes on CUDA.
         function = gathered_cross_entropy if logits.is_cuda else cross_entropy
         return function(with_background(logits), indices, weight, label_smoothing=self.label_smoothing)
@@ -56,8 +58,8 @@ class CrossEntropy(Loss):
         """With balanced weights as those of all the training masks."""
         if self.class_weights != "balanced":
             return self
-        # A part at a time: indices take eight times the memory of masks.
-        indices = torch.cat([class_indices(part).to(torch.uint8) for part in torch.split(masks, 256)])
+        # A part at a time: int64 indices take eight times the memory of masks.
+        indices = torch.cat([class_indices(part).to(torch.int16) for part in torch.split(masks, 256)])
         weights = balanced_class_weights(indices, 1 + masks.shape[1])
         return replace(self, class_weights=tuple(weights.tolist()))
 
@@ -81,5 +83,6 @@ def with_background(logits: Tensor) -> Tensor:
 
 def class_indices(target: Tensor) -> Tensor:
     """Planes `[N, C, H, W]` → int64 `[N, H, W]`: 0 for background, else 1 + the pixel's last plane."""
-    ranks = torch.arange(1, target.shape[1] + 1, device=target.device, dtype=target.dtype).view(1, -1, 1, 1)
+    # Short ranks keep the product with planes of uint8 or bool short, which is faster than floats.
+    ranks = torch.arange(1, target.shape[1] + 1, device=target.device, dtype=torch.int16).view(1, -1, 1, 1)
     return (target * ranks).amax(dim=1).long()

@@ -35,6 +35,8 @@ class Sum(Loss):
     segmentation", Nature Methods 2021, for cross-entropy + Dice.
     """
 
+    float_target = False  # each term has it as it likes
+
     terms: Annotated[tuple[Term, ...], Field(min_length=1, description="list of {loss, weight}")]
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:

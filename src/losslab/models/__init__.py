@@ -11,6 +11,11 @@ from torch import nn
 from losslab.registry import Registry
 
 KINDS = {
+    "deeplabv3": "deeplabv3:DeepLabV3",
+    "munet": "munet:MUNet",
+    "nine_layer": "nine_layer:NineLayer",
+    "pool_upsample": "pool_upsample:PoolUpsample",
+    "strided_transposed": "strided_transposed:StridedTransposed",
     "unet": "unet:UNet",
 }
 

@@ -29,7 +29,7 @@ class UNet(nn.Module):
         in_channels: int,
         classes: int,
         width: Annotated[int, Field(ge=1)] = 16,
-        levels: Annotated[int, Field(ge=1)] = 4,
+        levels: Annotated[int, Field(ge=1, le=12)] = 4,
         norm: Norm = "batch",
     ) -> None:
         super().__init__()

@@ -1,131 +1,115 @@
-"""The report: figures as PNG files, and one HTML page that holds them all and opens offline."""
+"""The report: figures as PNG and SVG files, and one HTML page that holds them all and opens offline.
+
+`evidence` reads what the other stages left, `answer` says it in a sentence, `pictures` draws it, `browser` packs the
+test images, `facts` has the rest; `template.html`, `style.css` and `script.js` are the page.
+"""
 
 import base64
-import json
+import hashlib
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from tqdm import tqdm
 
-from losslab import figures, history, leaderboard, predictions, runs, scores, statistics
-from losslab.data import tensors
+from losslab import figures
 from losslab.files import atomic_file, atomic_folder
+from losslab.leaderboard import Row
 from losslab.params import Params
+from losslab.report import answer, evidence, facts
+from losslab.report.browser import browser
+from losslab.report.evidence import Evidence
+from losslab.report.pictures import pictures
+
+ATLAS_BYTES = 5_500_000
+"""Of the image browsers, shared by the data sets: with the figures the page stays below 8 MB."""
 
 
 def write(params: Params, folder: Path) -> None:
-    """Write `figures/<data set>/*.png` and `report.html` from what the other stages left."""
-    rows = leaderboard.read(folder / "leaderboard.json")
+    """Write `figures/<data set>/*.png`, the same as `svg/<data set>/*.svg`, and `report.html`.
+
+    Raises:
+        InputError: what another stage should have left is missing or damaged.
+    """
     sections = []
-    with atomic_folder(folder / "figures") as pictures:
+    with atomic_folder(folder / "figures") as png, atomic_folder(folder / "svg") as svg:
         for dataset in params.grid.datasets:
-            results = [row for row in rows if row.dataset == dataset]
-            captions = draw(params, dataset, results, pictures / dataset)
-            sections.append(section(params, dataset, results, captions, pictures / dataset))
-    environment = Environment(
-        loader=PackageLoader("losslab.report", ""),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("template.html").render(
-        sections=sections,
-        settings=json.dumps(params.model_dump(mode="json"), indent=2),
-        confidence=round(100 * params.compare.confidence),
-        baseline=params.compare.baseline,
-        smallest_n=statistics.SMALLEST_N,
-    )
+            found = evidence.read(params, dataset, folder)
+            drawn = {}
+            steps = tqdm(pictures(found, params.report.images), f"{dataset}: figures", disable=None)
+            for name, caption, figure in steps:
+                figures.save(figure, png / dataset / f"{name}.png", svg / dataset / f"{name}.svg")
+                drawn[name] = {"caption": caption, "uri": _data_uri(svg / dataset / f"{name}.svg")}
+            sections.append(_section(params, found, drawn))
+    page = _page(params, sections)
     with atomic_file(folder / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def draw(params: Params, dataset: str, results: list[leaderboard.Row], folder: Path) -> dict[str, str]:
-    """Draw a data set's figures into `folder`; file name → caption."""
-    histories = {loss: history.read(runs.history_file(dataset, loss)) for loss in params.grid.losses}
-    found = {loss: scores.read(runs.scores_file(dataset, loss)) for loss in params.grid.losses}
-    split = tensors.read(runs.split_file(dataset, "test"))
-    figures.leaderboard_bars(folder / "leaderboard.png", results)
-    figures.miou_curves(folder / "miou_curves.png", histories)
-    figures.loss_curves(folder / "loss_curves.png", histories)
-    iou = {loss: statistics.class_iou(table.counts["tuned"]) for loss, table in found.items()}
-    figures.class_bars(folder / "classes.png", split.classes, iou)
-    captions = {
-        "leaderboard.png": "Test mIoU of every loss, at threshold 0.5 and at the threshold tuned on validation.",
-        "miou_curves.png": "Validation mIoU by epoch: mean over seeds, band from the lowest to the highest seed.",
-        "loss_curves.png": "Training and validation loss. Each loss has its own scale: heights cannot be compared.",
-        "classes.png": "Test IoU of every class at the tuned threshold, mean over seeds.",
-    }
-    masks = {
-        loss: predictions.read(files[0], split.masks.shape[-1])
-        for loss in params.grid.losses
-        if (files := sorted(runs.predictions_folder(dataset, loss).glob("*.safetensors")))
-    }
-    if masks:
-        chosen = tensors.spread(split, params.report.images)
-        figures.prediction_grid(
-            folder / "predictions.png",
-            split.images[chosen],
-            split.masks[chosen].astype(bool),
-            {loss: predicted[chosen] for loss, predicted in masks.items()},
-            [split.ids[index] for index in chosen],
-        )
-        captions["predictions.png"] = (
-            "Test images, evenly spaced by the share of foreground, from smallest to largest; "
-            "first seed of each loss, tuned threshold."
-        )
-    return captions
-
-
-def section(
-    params: Params, dataset: str, results: list[leaderboard.Row], captions: dict[str, str], folder: Path
-) -> dict[str, Any]:
+def _section(params: Params, found: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
     """What the page says of one data set."""
-    table = sorted(
-        (row for row in results if (row.metric, row.threshold) == ("miou", "tuned")),
-        key=lambda row: -1.0 if row.mean is None else row.mean,
-        reverse=True,
-    )
-    other = {(row.loss, row.metric, row.threshold): row for row in results}
+    cells = {(row.loss, row.metric, row.threshold): row for row in found.board}
+    metrics = list(dict.fromkeys(row.metric for row in found.board))
+    ranked = found.ranked
     return {
-        "dataset": dataset,
-        "answer": answer(table),
-        "table": [
-            {
-                "row": row,
-                "fixed": other[row.loss, "miou", "fixed"].mean,
-                "dice": other[row.loss, "dice", "tuned"].mean,
-                "image_dice": other[row.loss, "image_dice", "tuned"].mean,
-            }
-            for row in table
-        ],
-        "figures": [
-            {"caption": caption, "png": base64.b64encode((folder / name).read_bytes()).decode()}
-            for name, caption in captions.items()
-        ],
-        "extract": json.loads((runs.TENSORS / dataset / "extract.json").read_text()),
-        "spec": json.dumps(params.datasets[dataset], indent=2),
+        "dataset": found.dataset,
+        "answer": answer.answer(found, params.compare.confidence),
+        "remarks": found.analysis.get("remarks") or [],
+        "ranked": ranked,
+        "cells": cells,
+        "metrics": {name: facts.METRICS.get(name, facts.Metric(name.replace("_", " "), "")) for name in metrics},
+        "whiskers": _whiskers(ranked),
+        "best_probability": {
+            loss: answer.percent(p)
+            for loss, p in (found.analysis.get("best_probability") or {}).items()
+            if p is not None
+        },
+        "colours": {loss: look.colour for loss, look in figures.looks(found.losses).items()},
+        "figures": drawn,
+        "browser": browser(found, ATLAS_BYTES // len(params.grid.datasets)),
+        "data": facts.data_facts(params, found.dataset),
     }
 
 
-def answer(table: list[leaderboard.Row]) -> str:
-    """The verdict on one data set in a sentence or two, from its rows at the tuned threshold, best first."""
-    ranked = [row for row in table if row.mean is not None]
-    if not ranked:
-        return "Every run diverged: there is nothing to compare."
-    best = ranked[0]
-    text = f"{best.loss} has the highest test mIoU, {best.mean:.3f} (interval {best.low:.3f} to {best.high:.3f})"
-    if len(ranked) > 1:
-        second = ranked[1]
-        gap = 100 * ((best.mean or 0) - (second.mean or 0))
-        apart = (best.low or 0) > (second.high or 1)
-        text += f", {gap:.1f} points above {second.loss}"
-        text += "." if apart else "; their intervals overlap, so the order of these two is not settled."
-    else:
-        text += "."
-    if any(row.verdict == "n too small" for row in ranked):
-        text += (
-            f" With {best.seeds} seeds no test can call a difference significant; at least "
-            f"{statistics.SMALLEST_N} are needed. The intervals say how far the numbers can be trusted."
-        )
-    return text
+def _whiskers(ranked: list[Row]) -> dict[str, tuple[float, float, float]]:
+    """Loss → (low, mean, high) as shares of the range that all intervals together take up."""
+    ends = [(row.loss, row.low or 0.0, row.mean, row.high or 0.0) for row in ranked if row.mean is not None]
+    start = min((low for _, low, _, _ in ends), default=0.0)
+    span = max((high for *_, high in ends), default=1.0) - start or 1.0
+    return {
+        loss: ((low - start) / span, (mean - start) / span, (high - start) / span) for loss, low, mean, high in ends
+    }
+
+
+def _page(params: Params, sections: list[dict[str, Any]]) -> str:
+    environment = Environment(
+        loader=PackageLoader("losslab.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["yaml"] = lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    here = Path(__file__).parent
+    script = (here / "script.js").read_text(encoding="utf-8")
+    metrics: dict[str, Any] = {}
+    for section in sections:
+        metrics |= section["metrics"]
+    return environment.get_template("template.html").render(
+        sections=sections,
+        params=params,
+        settings=params.model_dump(mode="json"),
+        metrics=metrics,
+        confidence=f"{100 * params.compare.confidence:.3g}",
+        made_with=facts.made_with(params),
+        style=Markup((here / "style.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        # The policy names this one script, so that nothing else in the page could ever run, and nothing be fetched.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _data_uri(path: Path) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"

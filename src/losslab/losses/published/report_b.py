@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import l1_loss, mse_loss
+from torch.nn.functional import mse_loss
 
 from losslab.losses.published.raw import RawOutput, scored_channels
 
@@ -51,7 +51,7 @@ class MAE(RawOutput):
     """
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return per_batch(l1_loss, outputs, masks)
+        return per_batch(pixel_mae, outputs, masks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,31 +122,44 @@ class MAEDice(RawOutput):
 def per_batch(mean: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, masks: Tensor) -> Tensor:
     """A mean over pixels, summed over the scored channels / B, and its mean over the batch."""
     scored = scored_channels(outputs)
-    return mean(outputs[:, :scored], masks[:, :scored]) * (scored / len(outputs))
+    if scored < outputs.shape[1]:  # a slice, even of all, costs a copy in the backward pass
+        outputs, masks = outputs[:, :scored], masks[:, :scored]
+    return mean(outputs, masks) * (scored / len(outputs))
 
 
-class PixelDice(torch.autograd.Function):
-    """Mean of 1 − q, q = (2om + 1)/(o + m + 1), with its slope (q − 2m)/(o + m + 1) in few passes."""
-
-    @staticmethod
-    def forward(outputs: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        total = (outputs + masks).add_(1)
-        quotient = (outputs * masks).mul_(2).add_(1).div_(total)
-        value = 1 - quotient.mean()
-        return value, quotient.sub_(masks, alpha=2).div_(total)
+class MeanWithSlope(torch.autograd.Function):
+    """A mean over pixels that is known with its slope at each: few passes, since memory is what these cost."""
 
     @staticmethod
-    def setup_context(context: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
-        context.mark_non_differentiable(output[1])
-        context.save_for_backward(output[1])
+    def forward(outputs: Tensor, mean: Tensor, slope: Tensor) -> Tensor:
+        return mean.clone()
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
+    def setup_context(context: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        context.save_for_backward(inputs[2])
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (slope,) = context.saved_tensors
-        return slope * (gradient / slope.numel()), None
+        return slope * (gradient / slope.numel()), None, None
+
+
+def pixel_mae(outputs: Tensor, masks: Tensor) -> Tensor:
+    """Mean over pixels of |o − m|."""
+    with torch.no_grad():
+        error = outputs - masks
+        slope = error.sgn()
+        mean = error.abs_().mean()
+    value: Tensor = MeanWithSlope.apply(outputs, mean, slope)
+    return value
 
 
 def pixel_dice(outputs: Tensor, masks: Tensor) -> Tensor:
-    """Mean over pixels of 1 − (2om + 1)/(o + m + 1)."""
-    value: Tensor = PixelDice.apply(outputs, masks)[0]
+    """Mean over pixels of 1 − q, q = (2om + 1)/(o + m + 1), whose slope is (q − 2m)/(o + m + 1)."""
+    with torch.no_grad():
+        total = (outputs + masks).add_(1)
+        quotient = (outputs * masks).mul_(2).add_(1).div_(total)
+        mean = 1 - quotient.mean()
+        slope = quotient.sub_(masks, alpha=2).div_(total)
+    value: Tensor = MeanWithSlope.apply(outputs, mean, slope)
     return value

@@ -1,6 +1,6 @@
-"""Take the README's screenshots: `python docs/screenshots.py` where mlflow.db and results/ are, after `dvc repro`.
+"""Take the README's picture of MLflow: `python docs/picture_of_mlflow.py` where mlflow.db is, after `dvc repro`.
 
-Writes docs/mlflow.png, and docs/report.png where results/report.html is there. Needs Chromium and its chromedriver.
+Writes docs/mlflow.png. Needs Chromium and its chromedriver.
 """
 
 import argparse
@@ -35,15 +35,10 @@ PATIENCE = 180  # seconds; the first start on a busy machine takes more than one
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", default="shapes", help="whose runs are shown")
-    parser.add_argument("--report", type=Path, default=Path("results/report.html"))
     arguments = parser.parse_args()
     with mlflow_server(Path("mlflow.db")) as url, chromium(1600, 1000) as browser:
         mlflow_runs(browser, url, arguments.dataset)
         save(browser, DOCS / "mlflow.png")
-    if arguments.report.is_file():
-        with chromium(1200, 1000) as browser:
-            browser.get(arguments.report.resolve().as_uri())
-            save(browser, DOCS / "report.png")
 
 
 def mlflow_runs(browser: webdriver.Chrome, url: str, dataset: str) -> None:

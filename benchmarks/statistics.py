@@ -1,0 +1,121 @@
+"""Are the statistics right? Simulated runs with a known truth: coverage of intervals, false positives, power.
+
+    python benchmarks/statistics.py [--simulations 2000]
+
+Coverage is that of 95 % intervals of mIoU for one loss and for a difference to the baseline, of three kinds:
+`percentile`, both seeds and images resampled, as bootstrap intervals mostly are; `expanded`, the same with the seeds'
+part widened by √(S / (S − 1)); and ours, `t`. False positives and power are shares of simulated comparisons of the
+default size (six losses) in which any verdict, or the verdict on the loss that truly is 3 points better, is better or
+worse. Prints Markdown.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "tests")]
+# This file's own folder would hide the standard library's `statistics`.
+sys.path = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).parent]
+
+from simulated_runs import SETTINGS, Simulation, comparison  # noqa: E402
+
+from losslab import leaderboard  # noqa: E402
+from losslab.statistics import Floats, Resampler, from_counts  # noqa: E402
+
+CASES = {
+    "seeds 1 point apart": Simulation(effects=(0.0, 0.0)),
+    "seeds 5 points apart": Simulation(effects=(0.0, 0.0), shared_seed=0.04, own_seed=0.04),
+    "images decide": Simulation(effects=(0.0, 0.0), shared_seed=0.001, own_seed=0.001, image=0.2),
+    "one run in six fails": Simulation(effects=(0.0, 0.0), failures=1 / 6),
+}
+
+
+def coverage(case: Simulation, simulations: int) -> dict[str, dict[str, float]]:
+    """By quantity (mean, difference) and kind of interval, how often it held the truth; and the width of ours."""
+    truth = case.truth(parts=50)
+    wanted = {"mean": truth[0], "difference": truth[1] - truth[0]}
+    resampler = Resampler(case.images, SETTINGS.resamples, 0)
+    held: dict[str, dict[str, list[float]]] = {what: {} for what in wanted}
+    for trial in range(simulations):
+        rng = np.random.default_rng([trial, case.seeds])
+        baseline, other = (from_counts(table, resampler.sums)["miou"] for table in case.counts(rng))
+        for what, values in (("mean", baseline), ("difference", other - baseline)):
+            for kind, (low, high) in intervals(values, resampler, rng):
+                held[what].setdefault(kind, []).append(low <= wanted[what] <= high)
+                held[what].setdefault(f"width {kind}", []).append(100 * (high - low))
+    return {what: {kind: float(np.mean(found)) for kind, found in kinds.items()} for what, kinds in held.items()}
+
+
+def intervals(values: Floats, resampler: Resampler, rng: np.random.Generator) -> Iterator[tuple[str, Floats]]:
+    """Intervals of the mean of values `[1 + resamples, S]`."""
+    seeds = values.shape[1]
+    weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), len(values) - 1) / seeds
+    wider = 1 / seeds + (weights - 1 / seeds) * np.sqrt(seeds / (seeds - 1))
+    for kind, drawn in (("percentile", weights), ("expanded", wider)):
+        yield kind, np.quantile((values[1:] * drawn).sum(axis=1), [0.025, 0.975])
+    yield "t", np.array(resampler.interval(values, 0.95))
+
+
+def calls(case: Simulation, simulations: int, loss: str | None) -> float:
+    """Share of simulated comparisons in which a loss (or, without a name, any loss) is called better or worse."""
+    resampler = Resampler(case.images, 2, 0)
+    called = 0
+    for trial in range(simulations):
+        compared = comparison(case.counts(np.random.default_rng([trial, case.seeds, 1])), resampler)
+        rows = leaderboard.table(compared, "miou", "tuned", SETTINGS)
+        called += any(row.verdict in ("better", "worse") for row in rows if loss in (None, row.loss))
+    return called / simulations
+
+
+def points(case: Simulation, points: float) -> float:
+    """The effect on skill that is worth so many points of mIoU."""
+    effects = np.linspace(0, 0.05, 6)
+    truth = replace(case, effects=tuple(effects)).truth(parts=20)
+    return float(np.interp(points, 100 * (truth - truth[0]), effects))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--simulations", type=int, default=2000)
+    simulations = parser.parse_args().simulations
+    start = time.perf_counter()
+
+    print(f"\nCoverage of 95 % intervals, {simulations} simulations each (standard error "
+          f"{100 * (0.95 * 0.05 / simulations) ** 0.5:.1f}), and mean width of the interval in points\n")  # fmt: skip
+    print("| case | quantity | seeds | percentile | expanded | t (ours) | width percentile | width t |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, case in CASES.items():
+        for seeds in (3, 5, 8):
+            for what, found in coverage(replace(case, seeds=seeds), simulations).items():
+                shares = " | ".join(f"{100 * found[kind]:.1f} %" for kind in ("percentile", "expanded", "t"))
+                widths = " | ".join(f"{found[f'width {kind}']:.1f}" for kind in ("percentile", "t"))
+                print(f"| {name} | {what} | {seeds} | {shares} | {widths} |", flush=True)
+
+    print("\nFalse positives: six losses that are all alike, 95 % confidence, any verdict of better or worse\n")
+    print("| seeds | family-wise false positives |\n|---|---|")
+    for seeds in (5, 8, 10, 12):
+        share = calls(Simulation(seeds=seeds, effects=(0.0,) * 6), simulations, None)
+        print(f"| {seeds} | {100 * share:.1f} % |", flush=True)
+
+    print("\nPower: one of the losses is truly 3 points of mIoU better; how often it is called so\n")
+    print("| deviation of differences between seeds, points | losses | seeds | found |\n|---|---|---|---|")
+    for own_seed in (0.003, 0.006, 0.012):
+        base = Simulation(own_seed=own_seed, effects=(0.0,))
+        effect = points(base, 3.0)
+        wide = replace(base, seeds=500, images=500, effects=(0.0, 0.0)).counts(np.random.default_rng(0))
+        one, other = (from_counts(table, lambda x: x.sum(0, keepdims=True))["miou"][0] for table in wide)
+        for losses in (2, 6):
+            for seeds in (6, 8, 10):
+                case = replace(base, seeds=seeds, effects=(0.0, effect, *[0.0] * (losses - 2)))
+                share = calls(case, simulations, "loss1")
+                print(f"| {100 * (one - other).std():.1f} | {losses} | {seeds} | {100 * share:.1f} % |", flush=True)
+    print(f"\n{time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

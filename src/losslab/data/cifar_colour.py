@@ -1,0 +1,212 @@
+"""Colour prediction on CIFAR-10 (Krizhevsky, 2009) as segmentation: a grey image in, one of K colours for each pixel.
+
+The colours are found by k-means among the pixels of the training images, and each pixel's class is the nearest of
+them, so its planes are one-hot: every pixel belongs to one class, none is background. A class is called
+`rgb_RRGGBB` after its colour; extract.json has the colours as numbers, in the order of the planes.
+
+The official archive `cifar-10-python.tar.gz` holds `cifar-10-batches-py/data_batch_1` to `data_batch_5` and
+`test_batch`: pickles of a dict with `data` uint8 `[10000, 3072]` (R, G, B planes of 32×32) and `labels`.
+
+`cross_entropy` sees K + 1 classes here, as anywhere: the K colours and a background logit fixed at 0. A K-class
+cross-entropy of the same logits z is smaller by ln(1 + 1/Σ exp z): ln((K + 1)/K) at z = 0 (0.041 for K = 24), and going
+to 0 as the network raises all its logits, which changes no prediction. So the two have the same optimum, and the value
+here is an upper bound of the other.
+"""
+
+import io
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from tqdm import tqdm
+
+from losslab.data import Dataset, archives, pickles
+from losslab.data.coco_sources import Downloads
+from losslab.data.fetch import verify
+from losslab.data.tensors import Array, Writer
+from losslab.errors import InputError
+from losslab.files import write_json
+from losslab.schema import Section
+
+CATEGORIES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+Category = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck", "all"]
+TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
+TEST = "test_batch"
+SIDE = 32
+SAMPLE = 50_000  # pixels that k-means sees
+STARTS = 8  # k-means is begun so often; the best end counts
+
+
+class Download(Section):
+    """Where the archive is."""
+
+    source: str = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+    """URL or file of the archive, or a folder that holds it or the batches."""
+    md5: str | None = "c58f30108f718f92721af3b95e74349a"
+    """Checksum of the archive; null: not compared."""
+
+
+class Extract(Section):
+    """Which images, and into how many colours."""
+
+    category: Category = "horse"
+    colours: Annotated[int, Field(ge=2, le=256)] = 24
+    train_images: Annotated[int, Field(ge=1)] | None = None
+    """The most; none: all that are not for validation. One category has 5,000 in the training batches."""
+    val_images: Annotated[int, Field(ge=1)] = 500
+    """Drawn from the training batches by `seed`."""
+    test_images: Annotated[int, Field(ge=1)] | None = None
+    """The most, the first of the test batch; none: all. One category has 1,000."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class CifarColour(Dataset):
+    """Grey images and the colour class of each pixel; the official test batch is the test set."""
+
+    download: Download
+    extract: Extract
+
+    def fetch(self, raw: Path) -> None:
+        source = self.download.source
+        targets = {name: raw / name for name in (*TRAIN, TEST)}
+        with Downloads.open() as downloads, tempfile.TemporaryDirectory() as work:
+            path = downloads.file(source)
+            if path.is_dir() and (path / "cifar-10-python.tar.gz").is_file():
+                path /= "cifar-10-python.tar.gz"
+            if path.is_file():
+                try:
+                    verify(path, self.download.md5, source, "md5")
+                except InputError:
+                    if "://" in source:
+                        path.unlink()
+                    raise
+            files = archives.open_files(path, source)
+            found = {name.rpartition("/")[2]: name for name in files.names()}
+            missing = targets.keys() - found.keys()
+            if missing:
+                raise InputError(f"{source}: holds no {min(missing)}")
+            # By way of a folder: a batch is read once before it counts as raw data.
+            unpacked = {found[name]: Path(work, name) for name in targets}
+            files.copy(unpacked)
+            for name, target in targets.items():
+                read_batch(Path(work, name))
+                shutil.move(Path(work, name), target)
+
+    def write_tensors(self, raw: Path, out: Path) -> None:
+        options = self.extract
+        images, labels = (np.concatenate(parts) for parts in zip(*(read_batch(raw / n) for n in TRAIN), strict=True))
+        test_images, test_labels = read_batch(raw / TEST)
+        wanted, test_wanted = self._of_category(labels), self._of_category(test_labels)
+        if options.val_images >= len(wanted):
+            raise InputError(
+                f"extract.val_images: {options.val_images} leaves none of the {len(wanted)} images for training"
+            )
+        drawn = np.random.default_rng(options.seed).permutation(wanted)
+        train = drawn[options.val_images :][: options.train_images]
+        chosen = {
+            "train": (images, np.sort(train)),
+            "val": (images, np.sort(drawn[: options.val_images])),
+            "test": (test_images, test_wanted[: options.test_images]),
+        }
+        colours = find_colours(images[chosen["train"][1]], options.colours, options.seed)
+        names = tuple("rgb_{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist())
+        splits: dict[str, dict[str, Any]] = {}
+        for split, (source, indices) in chosen.items():
+            batches = "test_batch" if split == "test" else "data_batch"
+            about: dict[str, Any] = {"dataset": "CIFAR-10 colours", "classes": names, "source": batches}
+            with Writer(out / f"{split}.safetensors", **about) as writer:
+                for index in tqdm(indices, desc=split, unit="image", disable=None):
+                    writer.append(str(index), grey(source[index]), colour_planes(source[index], colours))
+            splits[split] = {"kept": len(indices), "left_out": {}}
+        # What is in neither of train and validation is counted once, under train.
+        for split, total, fitting, kept in (
+            ("train", len(labels), len(wanted), len(train) + options.val_images),
+            ("test", len(test_labels), len(test_wanted), splits["test"]["kept"]),
+        ):
+            reasons = {"other_category": total - fitting, "not_drawn": fitting - kept}
+            splits[split]["left_out"] = {reason: count for reason, count in reasons.items() if count}
+        write_json(
+            out / "extract.json",
+            {"source_images": len(labels) + len(test_labels), "splits": splits, "colours": colours.tolist()},
+        )
+
+    def _of_category(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        category = self.extract.category
+        found = np.flatnonzero(labels == CATEGORIES.index(category)) if category != "all" else np.arange(len(labels))
+        if not len(found):
+            raise InputError(f"extract.category: no image shows a {category}")
+        return found
+
+
+def read_batch(path: Path) -> tuple[Array, NDArray[np.int64]]:
+    """The images uint8 `[N, 3, 32, 32]` and the categories `[N]` of one batch.
+
+    Raises:
+        InputError: the file is damaged, asks for code or memory that no batch has need of, or is no batch.
+    """
+    try:
+        content = path.read_bytes()
+        pickles.check_size(content)
+        batch = pickles.load(io.BytesIO(content))
+        data, labels = (batch[key] if key in batch else batch[key.encode()] for key in ("data", "labels"))
+        if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * SIDE * SIDE,):
+            raise InputError("its images are not uint8 of 3 × 32 × 32")
+        right = isinstance(labels, list) and all(type(label) is int and 0 <= label < 10 for label in labels)
+        if not right or len(labels) != len(data):
+            raise InputError("its labels are not one of 0 to 9 for each image")
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run `dvc repro`") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except Exception as error:  # a damaged pickle can raise anything
+        raise InputError(f"{path}: damaged, or no CIFAR-10 batch ({type(error).__name__}: {error})") from None
+    return data.reshape(-1, 3, SIDE, SIDE), np.array(labels, np.int64)
+
+
+def find_colours(images: Array, count: int, seed: int) -> Array:
+    """`[count, 3]` colours, dark to light, by k-means among at most `SAMPLE` pixels of images `[N, 3, H, W]`.
+
+    The best of `STARTS` runs of Lloyd's algorithm from distinct colours drawn by the seed, rounded to whole numbers;
+    fewer than `count` only where two round to the same.
+
+    Raises:
+        InputError: the images have fewer colours.
+    """
+    from scipy.cluster.vq import kmeans2, vq
+
+    random = np.random.default_rng(seed)
+    pixels = np.moveaxis(images, 1, 3).reshape(-1, 3)
+    sample = pixels[random.choice(len(pixels), min(SAMPLE, len(pixels)), replace=False)].astype(np.float64)
+    different = np.unique(sample, axis=0)
+    best, least = different[:count], np.inf
+    if len(different) < count:
+        raise InputError(f"extract.colours: {count} is more than the {len(different)} colours of the training images")
+    for _ in range(STARTS):
+        start = random.choice(different, count, replace=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a centre that no pixel is nearest to stays where it was
+            centres, _ = kmeans2(sample, start, iter=30, minit="matrix")
+        distortion = float((vq(sample, centres)[1] ** 2).mean())
+        if distortion < least:
+            best, least = centres, distortion
+    colours = np.unique(best.round().astype(np.uint8), axis=0)
+    return colours[np.argsort(colours.sum(axis=1, dtype=int), kind="stable")]
+
+
+def grey(image: Array) -> Array:
+    """The mean of the three channels, in each of three: uint8 `[3, H, W]`."""
+    mean = (image.sum(axis=0, dtype=np.uint16) + 1) // 3
+    return np.broadcast_to(mean.astype(np.uint8), image.shape)
+
+
+def colour_planes(image: Array, colours: Array) -> Array:
+    """One-hot planes uint8 `[K, H, W]` of the nearest colour of each pixel of `[3, H, W]`; of equals the first."""
+    differences = image.astype(np.int32)[None] - colours.astype(np.int32)[:, :, None, None]  # [K, 3, H, W]
+    nearest = (differences**2).sum(axis=1).argmin(axis=0)
+    planes: Array = (nearest == np.arange(len(colours))[:, None, None]).astype(np.uint8)
+    return planes

@@ -1,0 +1,67 @@
+"""One function over many jobs, spread over processes; the results come in the order of the jobs."""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain
+from typing import Self, TypeVar
+
+from tqdm import tqdm
+
+from losslab.errors import InputError
+
+J = TypeVar("J")
+R = TypeVar("R")
+CHUNK = 16  # jobs a worker takes at a time
+
+
+class Workers:
+    """Processes, or this one where starting others would take longer than the work.
+
+    Args:
+        workers: how many; none: one for each processor. The results are the same.
+        jobs: how many jobs there will be in all.
+    """
+
+    def __init__(self, workers: int | None, jobs: int) -> None:
+        self.workers = min(workers or os.cpu_count() or 1, -(-jobs // CHUNK))
+        # Spawned, not forked: whoever calls may have threads.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(self.workers, context) if self.workers > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(self, function: Callable[[J], R], jobs: Sequence[J], unit: str = "image") -> Iterator[R]:
+        """`function` of each job; it must be at the top of a module. Only a few chunks are in memory.
+
+        Raises:
+            InputError: a worker was killed.
+        """
+        chunks = (jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK))
+        results = self._spread(function, chunks) if self._pool else (_each(function, chunk) for chunk in chunks)
+        return iter(tqdm(chain.from_iterable(results), total=len(jobs), unit=unit, disable=None))
+
+    def _spread(self, function: Callable[[J], R], chunks: Iterator[Sequence[J]]) -> Iterator[list[R]]:
+        assert self._pool is not None
+        running: deque[Future[list[R]]] = deque()
+        try:
+            for chunk in chunks:
+                running.append(self._pool.submit(_each, function, chunk))
+                if len(running) > 3 * self.workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        except BrokenProcessPool:
+            raise InputError("a worker process was killed (out of memory?); try fewer extract.workers") from None
+
+
+def _each(function: Callable[[J], R], chunk: Sequence[J]) -> list[R]:
+    return [function(job) for job in chunk]

@@ -1,0 +1,105 @@
+"""Staged tuning of SGD: the learning rate first, then momentum at the best rate, by the lowest validation loss.
+
+`python -m losslab.tuning DATASET LOSS --lr 0.001 0.01 0.1 --momentum 0.5 0.9` trains as params.yaml says, first with
+its momentum at every rate, then with every momentum at the best of them. It reads the tensors that `dvc repro extract`
+makes, never the test set, and leaves `results/tuning/DATASET-LOSS.csv` and `.png` beside DVC's results.
+"""
+
+import argparse
+import csv
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from losslab import devices, figures, losses, models, params, runs
+from losslab.data import tensors
+from losslab.errors import InputError, did_you_mean, exit_on_error
+from losslab.experiment import prepared
+from losslab.files import atomic_file
+from losslab.params import SGD, Params
+from losslab.training import Progress, train
+
+Curve = list[float]
+"""Validation loss after each epoch; it ends early where the run diverged."""
+
+
+def tune(
+    curve: Callable[[SGD], Curve], start: SGD, rates: Sequence[float], momenta: Sequence[float]
+) -> tuple[SGD, dict[SGD, Curve]]:
+    """The best settings and the curves of all that were tried, in order; of equals the first is best.
+
+    Raises:
+        InputError: every learning rate diverged.
+    """
+    curves: dict[SGD, Curve] = {}
+
+    def best(candidates: Sequence[SGD]) -> SGD:
+        for candidate in candidates:
+            if candidate not in curves:
+                curves[candidate] = curve(candidate)
+        return min(candidates, key=lambda candidate: min(curves[candidate], default=math.inf))
+
+    at_rate = best([start.model_copy(update={"lr": rate}) for rate in rates])
+    if not curves[at_rate]:
+        raise InputError("--lr: every rate diverged in its first epoch; try lower ones")
+    return best([at_rate, *(at_rate.model_copy(update={"momentum": momentum}) for momentum in momenta)]), curves
+
+
+def validation_losses(settings: Params, dataset: str, loss: str) -> Callable[[SGD], Curve]:
+    """A function that trains with an optimiser, the first of `train.seeds` and all else as in params.yaml."""
+    device = devices.prepare(settings.train)
+    dtype = devices.compute_dtype(settings.train, device)
+    split, val = (tensors.read(runs.split_file(dataset, name)) for name in ("train", "val"))
+    data = prepared(split, val, settings.train, device)
+    network = partial(models.registry.build, settings.model, in_channels=3, classes=len(split.classes))
+    loss_function = losses.registry.build(settings.losses[loss])
+
+    def curve(optimizer: SGD) -> Curve:
+        progress, label = Progress(), name(optimizer)
+        train_settings = settings.train.model_copy(update={"optimizer": optimizer})
+        seed = settings.train.seeds[0]
+        train(network, loss_function, data, train_settings, seed, dtype, progress, lambda _: None, label)
+        found = [row.value for row in progress.rows if (row.split, row.metric) == ("val", "loss")]
+        print(f"{label}: " + (f"lowest validation loss {min(found):.4g}" if found else "diverged"), flush=True)
+        return found
+
+    return curve
+
+
+def name(optimizer: SGD) -> str:
+    """What is tuned, in words."""
+    return f"lr {optimizer.lr:g}, momentum {optimizer.momentum:g}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="losslab.tuning", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("dataset")
+    parser.add_argument("loss")
+    parser.add_argument("--lr", type=float, nargs="+", default=[0.001, 0.01, 0.1])
+    parser.add_argument("--momentum", type=float, nargs="+", default=[0.5, 0.9])
+    arguments = parser.parse_args()
+    settings = params.check()
+    start = settings.train.optimizer
+    if not isinstance(start, SGD):
+        raise InputError("params.yaml: train.optimizer.kind: only sgd has a momentum to tune")
+    for what, known in (("dataset", settings.datasets), ("loss", settings.losses)):
+        if getattr(arguments, what) not in known:
+            hint = did_you_mean(getattr(arguments, what), known)
+            raise InputError(f"{what}: '{getattr(arguments, what)}' is not in params.yaml; {hint}")
+
+    curve = validation_losses(settings, arguments.dataset, arguments.loss)
+    best, curves = tune(curve, start, arguments.lr, arguments.momentum)
+    path = Path(runs.RESULTS, "tuning", f"{arguments.dataset}-{arguments.loss}")
+    with atomic_file(path.with_suffix(".csv")) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["lr", "momentum", "epoch", "val_loss"])
+        for tried, values in curves.items():
+            writer.writerows((tried.lr, tried.momentum, i + 1, f"{value:.9g}") for i, value in enumerate(values))
+    figure = figures.tuning_curves({name(tried): values for tried, values in curves.items()})
+    figures.save(figure, path.with_suffix(".png"))
+    print(f"best: {name(best)}; put it into params.yaml. Curves: {path.with_suffix('.png')}")
+
+
+if __name__ == "__main__":
+    exit_on_error(main)

@@ -1,0 +1,154 @@
+"""Small results as the stages leave them, written through the library without any training."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from conftest import ROOT
+from numpy.typing import NDArray
+
+from losslab import history, leaderboard, params, predictions, runs, scores, statistics
+from losslab.data import tensors
+from losslab.files import write_json
+
+SIDE = 32
+HOSTILE = "</script><img src=x onerror='window.hacked=1'>\"&{{ 7 * 7 }}"
+
+
+def results(
+    root: Path,
+    *,
+    losses: Sequence[str] = ("bce", "dice", "mse"),
+    seeds: Sequence[int] = (0, 1, 2),
+    classes: Sequence[str] = ("disk", HOSTILE),
+    images: int = 12,
+    diverged: Sequence[str] = (),
+) -> params.Params:
+    """Fill `root`, the working folder, with everything that the report reads.
+
+    Args:
+        diverged: losses of which every seed diverged.
+    """
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["grid"]["losses"] = list(losses)
+    raw["compare"]["baseline"] = losses[0]
+    raw["train"]["seeds"] = list(seeds)
+    raw["report"]["images"] = 2
+    (root / "params.yaml").write_text(yaml.safe_dump(raw))
+    settings = params.load(root / "params.yaml")
+    rng = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        truth = _truth(images, len(classes))
+        with tensors.Writer(
+            runs.TENSORS / "shapes" / f"{split}.safetensors", dataset="made", classes=tuple(classes), source="made"
+        ) as out:
+            for index, mask in enumerate(truth):
+                photograph = rng.integers(0, 60, (3, SIDE, SIDE)) + 150 * mask.any(0)
+                out.append(f"{split}{index}", photograph.astype(np.uint8), mask.astype(np.uint8))
+    account = {"kept": images, "left_out": {"no_object": 3}}
+    write_json(
+        runs.TENSORS / "shapes" / "extract.json",
+        {"source_images": 3 * images + 9, "splits": dict.fromkeys(("train", "val", "test"), account)},
+    )
+    board = []
+    for place, loss in enumerate(losses):
+        alive = () if loss in diverged else seeds
+        counts: dict[int, dict[str, Any]] = {}
+        for seed in alive:
+            masks = _spoilt(truth, place, seed)
+            predictions.write(runs.predictions_folder("shapes", loss) / f"seed{seed}.safetensors", masks)
+            counts[seed] = {"fixed": _counts(truth, _spoilt(masks, 1, seed)), "tuned": _counts(truth, masks)}
+        ids = [f"test{index}" for index in range(images)]
+        scores.write(runs.scores_file("shapes", loss), ids, classes, counts)
+        history.write(runs.history_file("shapes", loss), _history(seeds, loss in diverged))
+        board += _board(loss, losses[0], scores.read(runs.scores_file("shapes", loss)), len(seeds), diverged)
+    write_json(runs.RESULTS / "leaderboard.json", [asdict(row) for row in board])
+    write_json(runs.RESULTS / "analysis.json", {"shapes": analysis(losses, classes, diverged)})
+    return settings
+
+
+def analysis(losses: Sequence[str], classes: Sequence[str], diverged: Sequence[str] = ()) -> dict[str, Any]:
+    """What `compare` says beside the leaderboard."""
+
+    def numbers(loss: str, place: int) -> dict[str, float | None]:
+        mean = None if loss in diverged else 0.5 + 0.1 * place
+        return {"mean": mean, "low": mean and mean - 0.05, "high": mean and mean + 0.05}
+
+    sizes = {"small": (1, 20), "large": (21, 99)}
+    return {
+        "best_probability": {loss: None if loss in diverged else 1 / len(losses) for loss in losses},
+        "classes": [{"loss": o, "class": c, **numbers(o, i)} for o in losses for i, c in enumerate(classes)],
+        "sizes": [
+            {"loss": o, "size": size, "objects": 9, "smallest_area": a, "largest_area": b, **numbers(o, i)}
+            for o in losses
+            for i, (size, (a, b)) in enumerate(sizes.items())
+        ],
+        "threshold_gain": [{"loss": o, **numbers(o, 0)} for o in losses],
+        "families": [
+            {"name": "a family", "x_label": "weight", "members": [{"loss": o, "x": i} for i, o in enumerate(losses)]}
+        ],
+    }
+
+
+def _truth(images: int, classes: int) -> NDArray[np.bool_]:
+    """A disk of class i mod C in image i, larger from image to image."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    truth = np.zeros((images, classes, SIDE, SIDE), np.bool_)
+    for index in range(images):
+        truth[index, index % classes] = (x - 14) ** 2 + (y - 12) ** 2 <= (3 + index % 9) ** 2
+    return truth
+
+
+def _spoilt(masks: NDArray[np.bool_], place: int, seed: int) -> NDArray[np.bool_]:
+    """Masks moved by `place` pixels and, in every fourth image, turned upside down."""
+    moved = np.roll(masks, place, axis=-1)
+    if place:
+        moved[seed % 4 :: 4] = moved[seed % 4 :: 4, :, ::-1]
+    return moved
+
+
+def _counts(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    outcomes = (truth & predicted, ~truth & predicted, truth & ~predicted, ~truth & ~predicted)
+    return np.stack([outcome.sum((2, 3)) for outcome in outcomes], axis=-1)
+
+
+def _history(seeds: Sequence[int], diverged: bool) -> list[history.Row]:
+    rows = []
+    for seed in seeds:
+        for epoch in (1, 2):
+            rows += [
+                history.Row(seed, epoch, 10 * epoch - 5, "train", "loss", 1.0 / epoch + 0.01 * seed),
+                history.Row(seed, epoch, 10 * epoch, "train", "loss", 0.9 / epoch + 0.01 * seed),
+            ]
+            if diverged:
+                rows.append(history.Row(seed, epoch, 10 * epoch, "train", "diverged", 1.0))
+                break
+            for metric, value in (("loss", 1.1), ("miou", 0.3), ("miou_tuned", 0.4)):
+                rows.append(history.Row(seed, epoch, 10 * epoch, "val", metric, value * epoch / 2 + 0.02 * seed))
+    return rows
+
+
+def _board(
+    loss: str, baseline: str, found: scores.Scores, seeds: int, diverged: Sequence[str]
+) -> list[leaderboard.Row]:
+    """Rows with the true means, and made-up intervals and verdicts."""
+    rows = []
+    for metric in ("miou", "dice", "image_dice"):
+        for threshold in scores.THRESHOLDS:
+            row = leaderboard.Row("shapes", loss, metric, threshold, images=len(found.images), seeds=len(found.seeds))
+            rows.append(row)
+            if not found.seeds:
+                row.status = f"diverged: {seeds} of {seeds} seeds, first at step 10"
+                continue
+            row.mean = float(statistics.seed_values(found.counts[threshold], metric).mean())
+            row.low, row.high = row.mean - 0.02, row.mean + 0.02
+            row.verdict = "baseline"
+            if baseline in diverged:
+                row.verdict = "no baseline"
+            elif loss != baseline:
+                row.delta, row.delta_low, row.delta_high, row.p, row.p_adjusted = -0.1, -0.13, -0.07, 0.25, 0.5
+                row.verdict = "n too small"
+    return rows

@@ -1,0 +1,132 @@
+"""Figures: the same bytes for the same numbers, on light and dark, and whatever is lacking."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from losslab import figures
+from losslab.figures.style import DARK, INK
+from losslab.history import Row
+from losslab.leaderboard import Row as Result
+
+
+def history(seeds: int = 2, diverged: bool = False) -> list[Row]:
+    rows = [
+        Row(seed, epoch, 10 * epoch, split, metric, 1.0 / epoch)
+        for seed in range(seeds)
+        for epoch in (1, 2, 3)
+        for split, metric in (("train", "loss"), ("val", "loss"), ("val", "miou"), ("val", "miou_tuned"))
+    ]
+    return [*rows, Row(0, 3, 30, "train", "diverged", 1.0)] if diverged else rows
+
+
+def board(*losses: str, mean: float | None = 0.6) -> list[Result]:
+    return [
+        Result("d", loss, "miou", rule, mean, mean and mean - 0.1, mean and mean + 0.1, 3, 9, delta, delta, delta)
+        for i, loss in enumerate(losses)
+        for rule in ("fixed", "tuned")
+        for delta in [0.1 if i and mean else None]
+    ]
+
+
+def numbers(mean: float | None = 0.5) -> dict[str, float | None]:
+    return {"mean": mean, "low": mean and 0.4, "high": mean and 0.6}
+
+
+IMAGES = np.full((1, 3, 8, 8), 100, np.uint8)
+MASKS = np.zeros((1, 1, 8, 8), np.bool_)
+SIZE = {"size": "all", "objects": 3, "smallest_area": 1, "largest_area": 9}
+NAMES = [f"loss{i}" for i in range(20)]
+
+CASES = {
+    "no loss left": lambda: figures.leaderboard_dots(board("a", mean=None)),
+    "no difference": lambda: figures.difference_forest(board("a"), "a"),
+    "one difference": lambda: figures.difference_forest(board("a", "b"), "a"),
+    "no history": lambda: figures.miou_curves({"a": []}),
+    "nothing to normalise": lambda: figures.normalised_curves({"a": []}),
+    "one seed": lambda: figures.miou_curves({"a": history(1)}),
+    "a diverged run": lambda: figures.loss_curves({"a": history(diverged=True), "b": history(1)}),
+    "twenty losses": lambda: figures.normalised_curves({name: history() for name in NAMES}),
+    "one class, a loss without a model": lambda: figures.class_scores(
+        [{"loss": "a", "class": "c", **numbers()}, {"loss": "b", "class": "c", **numbers(None)}], ["a", "b"]
+    ),
+    "eighty classes": lambda: figures.class_scores(
+        [{"loss": "a", "class": f"c{i}", **numbers()} for i in range(80)], ["a"]
+    ),
+    "one size": lambda: figures.size_scores([{"loss": "a", **SIZE, **numbers()}], ["a"]),
+    "no gain": lambda: figures.threshold_gain([{"loss": "a", **numbers(None)}]),
+    "no image Dice": lambda: figures.dice_distribution({"a": np.array([np.nan])}, ["a"]),
+    "image Dice": lambda: figures.dice_distribution({"a": np.array([0.0, 0.5, np.nan, 1.0])}, ["b", "a"]),
+    "a family": lambda: figures.family_curve(
+        {"name": "f", "x_label": "weight", "members": [{"loss": "b", "x": 1}, {"loss": "a", "x": 0}]}, board("a", "b")
+    ),
+    "a family without models": lambda: figures.family_curve(
+        {"name": "f", "x_label": "weight", "members": [{"loss": "a", "x": 0}]}, board("a", mean=None)
+    ),
+    "an image without objects": lambda: figures.example_grid(IMAGES, MASKS, ["c"], ["1"]),
+    "predictions": lambda: figures.outcome_grid(IMAGES, MASKS, {"a": ~MASKS}, ["1"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_figure_is_drawn_whatever_is_lacking(case: str, tmp_path: Path) -> None:
+    figures.save(CASES[case](), tmp_path / "a.png")
+    assert Image.open(tmp_path / "a.png").size[0] > 200
+
+
+@pytest.mark.parametrize("case", ["a diverged run", "predictions"])
+def test_the_same_numbers_give_the_same_bytes(case: str, tmp_path: Path) -> None:
+    for copy in ("first", "second"):
+        figures.save(CASES[case](), tmp_path / f"{copy}.png", tmp_path / f"{copy}.svg")
+    for suffix in (".png", ".svg"):
+        first, second = ((tmp_path / f"{copy}{suffix}").read_bytes() for copy in ("first", "second"))
+        assert first == second
+
+
+def test_an_svg_turns_dark_and_names_no_date_or_version(tmp_path: Path) -> None:
+    figures.save(CASES["one seed"](), tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text()
+    assert f'[style*="fill: {INK}"]{{fill:{DARK[INK]}!important}}' in text
+    assert f"fill: {INK}" in text.split("</style>", 1)[1], "the colours that the rules replace are there"
+    assert "dc:date" not in text
+    assert "Matplotlib" not in text
+
+
+def test_losses_of_one_colour_differ_in_their_dashes() -> None:
+    looks = figures.looks(NAMES)
+    assert len({(look.colour, look.dash) for look in looks.values()}) == len(NAMES)
+
+
+def test_colours_stand_out_from_white_and_from_the_dark_page() -> None:
+    def luminance(colour: Any) -> float:
+        parts = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    for colour in figures.PALETTE:
+        for ground in ("#ffffff", DARK["#ffffff"]):
+            dark, light = sorted((luminance(colour), luminance(ground)))
+            assert (light + 0.05) / (dark + 0.05) >= 2.95, (colour, ground)
+
+
+def test_an_overlay_colours_right_missed_and_false_pixels() -> None:
+    truth, predicted = np.zeros((2, 2, 2), np.bool_), np.zeros((2, 2, 2), np.bool_)
+    truth[0, 0] = True  # class 0 in the upper row
+    predicted[0, :, 0] = True  # predicted in the left column
+    painted = figures.outcome_overlay(np.zeros((2, 2, 3), np.uint8), truth, predicted)
+    assert [tuple(painted[y, x]) for y, x in ((0, 0), (0, 1), (1, 0), (1, 1))] == [
+        figures.RIGHT, figures.MISSED, figures.FALSE, (90, 90, 90),
+    ]  # fmt: skip
+
+
+def test_a_class_overlay_leaves_the_background_as_it_was() -> None:
+    picture = np.full((8, 8, 3), 77, np.uint8)
+    mask = np.zeros((1, 8, 8), np.bool_)
+    mask[0, 2:6, 2:6] = True
+    painted = figures.class_overlay(picture, mask)
+    assert (painted[~mask[0]] == 77).all()
+    assert tuple(painted[2, 2]) == (0, 114, 178), "the outline in full"
+    assert tuple(painted[3, 3]) not in {(77, 77, 77), (0, 114, 178)}, "the inside translucent"
