@@ -96,5 +96,6 @@ def run(dataset: str, loss: str, rates: Sequence[float], momenta: Sequence[float
         writer.writerow(["lr", "momentum", "epoch", "val_loss"])
         for tried, values in curves.items():
             writer.writerows((tried.lr, tried.momentum, i + 1, f"{value:.9g}") for i, value in enumerate(values))
-    figures.tuning_curves(path.with_suffix(".png"), {name(tried): values for tried, values in curves.items()})
+    figure = figures.tuning_curves({name(tried): values for tried, values in curves.items()})
+    figures.save(figure, path.with_suffix(".png"))
     print(f"best: {name(best)}; put it into params.yaml. Curves: {path.with_suffix('.png')}")
