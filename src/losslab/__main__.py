@@ -45,6 +45,8 @@ def track(_: argparse.Namespace) -> None:
     """bring MLflow up to what the results say"""
     from losslab import params, tracking
 
+    if tracking.is_off():
+        raise InputError("LOSSLAB_MLFLOW is off; unset it to have MLflow written")
     if not tracking.sync_everything(params.load()):
         raise InputError("MLflow does not have everything; see the warning")
 
