@@ -1,4 +1,4 @@
-"""Write docs/losses.md and docs/losses.png: `python docs/losses.py`."""
+"""Write docs/losses.md, docs/losses.png and docs/losses_published.png: `python docs/losses.py`."""
 
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from losslab.losses.catalogue import page
 from losslab.losses.published.raw import RawOutput, label_values
 
 HERE = Path(__file__).parent
-SIZE, COLUMNS, STEPS = 64, 8, 61
-SHARES = {0.02: "#d95f02", 0.10: "#1b9e77", 0.30: "#7570b3"}
+SIZE, COLUMNS, STEPS = 64, 5, 61
+SHARES = {0.02: ("#d95f02", 2.6), 0.10: ("#1b9e77", 1.7), 0.30: ("#7570b3", 0.9)}
+"""Share of the image → colour and width of its line: the thinner are drawn last, so all are seen where they meet."""
 NEEDED = {"sum": {"terms": [{"loss": {"kind": "mse"}}, {"loss": {"kind": "dice"}}]}}
 
 
@@ -45,31 +46,30 @@ def walk(loss: Loss, target: Tensor) -> tuple[list[float], list[float]]:
 def draw(kind: str, upper: Axes, lower: Axes) -> None:
     """The two panels of one kind."""
     loss = build(kind, **NEEDED.get(kind, {}))
-    for share, color in SHARES.items():
+    for share, (color, width) in SHARES.items():
         values, slopes = walk(loss, disk(share))
         steps = torch.linspace(-1, 1, STEPS)
-        upper.plot(steps, values, color=color, label=f"object of {share:.0%}")
-        lower.semilogy(steps, [max(slope, 1e-12) for slope in slopes], color=color)
+        upper.plot(steps, values, color=color, lw=width, label=f"object of {share:.0%}")
+        lower.semilogy(steps, [max(slope, 1e-12) for slope in slopes], color=color, lw=width)
     top = max(max(line.get_ydata()) for line in lower.lines)
     lower.set_ylim(top / 1e4, top * 2)
-    upper.set_title(f"{kind} (mse + dice)" if kind == "sum" else kind, fontsize=10)
+    upper.set_title(f"{kind} (mse + dice)" if kind == "sum" else kind, fontsize=11)
     upper.set_xticks([-1, 0, 1], [])
     lower.set_xticks([-1, 0, 1], ["nothing", "truth", "all"])
     for axes in (upper, lower):
         axes.axvline(0, color="0.8", zorder=0)
-        axes.tick_params(labelsize=7)
+        axes.tick_params(labelsize=8.5)
 
 
-def figure() -> plt.Figure:
-    """Two panels for every kind."""
-    kinds = sorted(KINDS)
+def figure(kinds: list[str]) -> plt.Figure:
+    """Two panels for each kind."""
     rows = -(-len(kinds) // COLUMNS)
     drawing, grid = plt.subplots(
         3 * rows - 1,
         COLUMNS,
-        figsize=(2.4 * COLUMNS, 3.6 * rows),
+        figsize=(2.3 * COLUMNS, 3.5 * rows),
         height_ratios=([1, 0.7, 0.25] * rows)[:-1],
-        gridspec_kw={"hspace": 0.12, "wspace": 0.38},
+        gridspec_kw={"hspace": 0.12, "wspace": 0.42, "top": 1 - 0.6 / (3.5 * rows)},
     )
     for axes in grid.flat:
         axes.set_visible(False)
@@ -80,10 +80,14 @@ def figure() -> plt.Figure:
         draw(kind, upper, lower)
     grid[0, 0].set_ylabel("loss")
     grid[1, 0].set_ylabel("Σ|gradient|")
-    drawing.legend(*grid[0, 0].get_legend_handles_labels(), loc="upper center", ncols=3, bbox_to_anchor=(0.5, 0.93))
+    drawing.legend(*grid[0, 0].get_legend_handles_labels(), loc="upper center", ncols=3, fontsize=11)
     return drawing
 
 
 if __name__ == "__main__":
     (HERE / "losses.md").write_text(page())
-    figure().savefig(HERE / "losses.png", dpi=80, bbox_inches="tight", metadata={"Software": None})
+    kinds = sorted(KINDS)
+    published = [kind for kind in kinds if isinstance(build(kind, **NEEDED.get(kind, {})), RawOutput)]
+    textbook = [kind for kind in kinds if kind not in published]
+    for name, shown in {"losses": textbook, "losses_published": published}.items():
+        figure(shown).savefig(HERE / f"{name}.png", dpi=100, bbox_inches="tight", metadata={"Software": None})

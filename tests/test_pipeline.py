@@ -46,7 +46,7 @@ def outputs(project: Project) -> dict[str, str]:
 
 
 def mlflow_runs(project: Project) -> list[Run]:
-    """The runs of losses in mlflow.db, by name, read from a copy: MLflow keeps a file open for as long as the process lives."""
+    """The runs of losses in mlflow.db, by name, from a copy: MLflow keeps a file open as long as its process lives."""
     copy = project.root / f"{uuid4()}.db"
     shutil.copy(project.root / "mlflow.db", copy)
     client = MlflowClient(f"sqlite:///{copy}")

@@ -81,7 +81,7 @@ class Kills:
 
     def wait(self, project: Project, process: subprocess.Popen[str], stage: str, moment: float | str) -> None:
         if isinstance(moment, float):
-            time.sleep(moment * self.durations[stage])
+            time.sleep(moment * min(self.durations[stage], 20))
         elif moment != "lock":
             before = set(project.root.glob(moment))
             while set(project.root.glob(moment)) <= before and process.poll() is None:

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     StringConstraints,
     ValidationError,
@@ -36,21 +35,14 @@ def _no_duplicates(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _number(value: Any) -> Any:
-    # YAML 1.1 reads 1e-3 as text, and Python counts true as 1.
-    if isinstance(value, bool):
-        raise ValueError("Input should be a number")
-    return value
-
-
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$")]
 Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_no_duplicates)]
 Spec = dict[str, Any]
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
-Seed = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**32)]
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0)]
-NonNegative = Annotated[float, BeforeValidator(_number), Field(ge=0)]
-Fraction = Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Grid(Section):

@@ -1,6 +1,6 @@
 """How a mapping from params.yaml is checked, and how what is wrong with it is said in one line."""
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -11,7 +11,7 @@ LARGEST, DEEPEST = 100_000, 50
 
 
 class Section(BaseModel):
-    """A mapping whose keys are all known: an unknown one is an error that names the nearest."""
+    """A mapping whose keys are all known: an unknown one is an error that names the nearest. No boolean is a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
@@ -22,7 +22,16 @@ class Section(BaseModel):
             for key in value:
                 if key not in cls.model_fields:
                     raise invalid(str(key), f"unknown key; {did_you_mean(key, cls.model_fields)}", value[key])
+                # Python counts true as 1.
+                if isinstance(value[key], bool) and _is_number(cls.model_fields[key].annotation):
+                    raise invalid(key, f"{str(value[key]).lower()} is not a number", value[key])
         return value
+
+
+def _is_number(hint: Any) -> bool:
+    """Whether the type is a number, or a number or null."""
+    parts = {getattr(part, "__origin__", part) for part in get_args(hint) or (hint,)}
+    return parts <= {int, float, type(None)}
 
 
 def invalid(key: str, message: str, value: Any) -> ValidationError:

@@ -25,6 +25,9 @@ from losslab.schema import explain
         ({"kind": "bce", "pos_wieght": 2}, "pos_wieght: unknown key; did you mean 'pos_weight'?"),
         ({"kind": "dcie"}, "kind: no kind 'dcie'; did you mean 'dice'?"),
         ({"kind": "dice", "smooth": -1}, "smooth: -1 is not ≥ 0"),
+        ({"kind": "dice", "smooth": True}, "smooth: true is not a number"),
+        ({"kind": "focal", "alpha": False}, "alpha: false is not a number"),
+        ({"kind": "sum", "terms": [{"loss": {"kind": "mse"}, "weight": True}]}, "terms.0.weight: true is not a number"),
         ({"kind": "dice", "reduce": "image"}, "reduce: 'image' is not one of 'sample' or 'batch'"),
         (
             {"kind": "sum", "terms": [{"loss": {"kind": "tversky", "alhpa": 0.3}}]},

@@ -8,6 +8,8 @@ import torch
 from loss_cases import kind_loss
 from torch import Tensor
 
+from losslab.losses import KINDS, registry
+
 Z = log(3)  # sigmoid(ln 3) = ¾
 LN2, LN4, LN43 = log(2), log(4), log(4 / 3)
 
@@ -87,6 +89,15 @@ TABLE: list[tuple[str, dict[str, Any], list[float], list[int], float]] = [
         [1, 0],
         log(0.6) ** 2 / 2 + (LN43**2 + LN4**2) / 4,
     ),
+    # Dice = (1.5 + 1)/(2.5 + 1).
+    ("exponential_log", {"gamma": 1, "weight": 1}, [Z, Z], [1, 0], log(3.5 / 2.5)),
+    (
+        "exponential_log",
+        {"gamma": 1, "weight": 0, "pos_weight": 3},
+        [Z, Z],
+        [1, 0],
+        (3 * LN43 + LN4) / 2,
+    ),
     # √3 on the one foreground pixel of four.
     (
         "exponential_log",
@@ -103,6 +114,15 @@ TABLE: list[tuple[str, dict[str, Any], list[float], list[int], float]] = [
         [1, 0],
         ((LN43 + sqrt(0.75) * LN4) / 4 / 2 + (sqrt(0.4) + 2 / 3) / 2) / 2,
     ),
+    # s = 1: (1 − TI) is ½/(¾ + ½ + 1) for foreground and ½/(¼ + ½ + 1) for background.
+    (
+        "unified_focal",
+        {"weight": 0, "delta": 0.5, "gamma": 0, "smooth": 1},
+        [Z, Z],
+        [1, 0],
+        (0.5 / 2.25 + 0.5 / 1.75) / 2,
+    ),
+    ("focal_tversky", {"smooth": 0, "gamma": 1, "alpha": 1, "beta": 2}, [Z, Z], [1, 0], 1.25 / 2),
     (
         "sum",
         {
@@ -140,6 +160,20 @@ def test_reduce_says_whether_images_are_pooled() -> None:
 def test_empty_skip_leaves_empty_masks_out_of_the_mean() -> None:
     loss = kind_loss("dice", smooth=0, reduce="sample", empty="skip")
     assert float(loss(*two_images())) == pytest.approx(1 / 3)
+
+
+OVERLAP_ALONE: dict[str, dict[str, Any]] = {"combo": {"alpha": 0}, "exponential_log": {"weight": 1}}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if hasattr(registry.resolve(kind), "empty")])
+def test_with_empty_skip_a_batch_costs_what_its_images_with_a_mask_cost(kind: str) -> None:
+    logits, target = two_images()
+    skip, count = (
+        kind_loss(kind, reduce="sample", empty=empty, **OVERLAP_ALONE.get(kind, {})) for empty in ("skip", "count")
+    )
+    assert skip(logits, target) == skip(logits[:1], target[:1]) == count(logits[:1], target[:1])
+    assert count(logits, target) != skip(logits, target)
+    assert skip(logits[1:], target[1:]) == 0
 
 
 def test_generalized_dice_weighs_a_class_by_the_inverse_square_of_its_size() -> None:

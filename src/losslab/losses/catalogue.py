@@ -1,6 +1,7 @@
 """Every kind of loss: options and docstring, for `python -m losslab losses` and docs/losses.md."""
 
 import inspect
+import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -47,7 +48,9 @@ def describe() -> str:
     for entry in entries():
         lines = [f"{entry.kind}: {entry.title}"]
         lines += [f"    {o.name}: {o.default}  ({o.values})" for o in entry.options]
-        lines += [f"    reference: {entry.sections['Reference']}"] if "Reference" in entry.sections else []
+        if "Reference" in entry.sections:
+            text = f"    reference: {entry.sections['Reference']}"
+            lines.append(textwrap.fill(text, 100, subsequent_indent=" " * 8))
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -78,12 +81,23 @@ predicted probability, t the target; tp = Σp·t, fp = Σp·(1 − t), fn = Σ(1
 
 ![Value and gradient of each loss on the way from nothing through the truth to everything](losses.png)
 
-The figure walks from a prediction of background only, through the truth, to foreground everywhere, for one
-object of 2, 10 and 30 % of a 64×64 image. Upper panels: the loss. Lower panels: Σ|∂L/∂logit| over the pixels,
-the size of what the network is told (of ∂L/∂output for the published losses, which take raw outputs), on a
-logarithmic scale. Pixelwise means such as `mse` and `bce` hardly see a 2 % object, neither in value nor in
-gradient, while `dice` is as large for every size: so in MSE + λ·Dice the same λ is another loss for another
-size of object."""
+Each pair of panels walks from a prediction of background only, through the truth, to foreground everywhere,
+for one object of 2, 10 and 30 % of a 64×64 image. Upper panels: the loss. Lower panels: Σ|∂L/∂logit| over the
+pixels, the size of what the network is told, on a logarithmic scale. Pixelwise means such as `mse` and `bce`
+hardly see a 2 % object, neither in value nor in gradient, while `dice` is as large for every size: so in MSE
++ λ·Dice the same λ is another loss for another size of object. The published losses have [a figure of their
+own](losses_published.png), with ∂L/∂output, since they take raw outputs.
+
+**Void pixels.** No kind has an `ignore` option: masks hold 0 and 1 and nothing that says "unknown". In code
+of your own, make void pixels a background that is predicted right, and they have no gradient:
+
+```python
+value = loss(logits.masked_fill(void, -100), target.masked_fill(void, 0))  # void: bool [N, 1, H, W]
+```
+
+Overlap losses and the hinge of `lovasz` are then what they would be without these pixels. Means over pixels
+count them as right, so the value is that of the other pixels times their share of the image. (For the
+published losses fill both with 0.)"""
 
 
 def _options(found: type[Any]) -> Iterator[Option]:
