@@ -57,7 +57,7 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
     import mlflow
 
     own = "MLFLOW_TRACKING_URI" not in os.environ
-    # MLflow's registry asks the store that is set for the process, whatever its client was given. This sets the variable.
+    # MLflow's registry asks the store that is set for the process, whatever its client was given; this sets the variable.
     mlflow.set_tracking_uri(uri)
     with lock():
         client = mlflow.MlflowClient(uri)
