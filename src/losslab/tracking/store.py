@@ -56,8 +56,8 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
     logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow
 
-    own = "MLFLOW_TRACKING_URI" not in os.environ
-    # MLflow's registry asks the store that is set for the process, whatever its client was given; this sets the variable.
+    own = "MLFLOW_TRACKING_URI" not in os.environ  # before MLflow sets it
+    # MLflow's registry asks the store that is set for the process, whatever its client was given.
     mlflow.set_tracking_uri(uri)
     with lock():
         client = mlflow.MlflowClient(uri)
