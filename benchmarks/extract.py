@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -117,9 +116,9 @@ def main() -> None:
                 shutil.rmtree(raw)
                 shutil.rmtree(out)
     print(f"{len(pairs)} images to {args.size}×{args.size}, {args.rounds} rounds, medians")
-    one, many = median(rate for rate, _ in theirs), median(rate for rate, _ in ours)
+    one, many = np.median([rate for rate, _ in theirs]), np.median([rate for rate, _ in ours])
     print(f"images/s: literal method {one:.0f}, losslab with {args.workers} processes {many:.0f}: {many / one:.2f}×")
-    old, new = median(cost for _, cost in theirs), median(cost for _, cost in alone)
+    old, new = np.median([cost for _, cost in theirs]), np.median([cost for _, cost in alone])
     print(f"processor time an image: literal method {old:.2f} ms, losslab {new:.2f} ms: {old / new:.2f}×")
 
 

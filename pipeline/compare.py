@@ -11,6 +11,7 @@ def main() -> None:
         compared = comparison.load(settings, dataset)
         rows += leaderboard.compute(compared, settings.compare)
         found[dataset] = analysis.analyse(compared, settings.compare.confidence)
+        found[dataset]["families"] = leaderboard.families(settings)
         for line in compared.remarks:
             print(f"{dataset}: {line}")
     leaderboard.write(rows, settings, runs.RESULTS)

@@ -261,9 +261,14 @@ def test_sums_of_the_same_terms_are_families() -> None:
         return leaderboard.families(params.model_copy(update={"grid": grid}))
 
     assert mix() == [], "one sum alone is no family"
-    assert mix(half=[0.5, 0.5], most=[0.8, 0.2]) == [
-        {"name": "mse + dice", "x": 0.5, "loss": "half"},
-        {"name": "mse + dice", "x": 0.8, "loss": "most"},
+    assert mix(most=[0.8, 0.2], half=[0.5, 0.5]) == [
+        {
+            "name": "mse + dice",
+            "x_label": "weight of mse",
+            "members": [{"x": 0.5, "loss": "half"}, {"x": 0.8, "loss": "most"}],
+        }
     ], "mse_dice has other options of Dice, so it is none of them"
-    assert [member["x"] for member in mix(b=[1, 300], a=[1, 200], c=[1, 400])] == [200, 300, 400]
+    (scales,) = mix(b=[1, 300], a=[1, 200], c=[1, 400])
+    assert scales["x_label"] == "weight of dice"
+    assert [member["x"] for member in scales["members"]] == [200, 300, 400]
     assert mix(a=[1, 2], b=[3, 4]) == [], "which of the two weights matters cannot be said"

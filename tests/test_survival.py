@@ -81,7 +81,7 @@ class Kills:
 
     def wait(self, project: Project, process: subprocess.Popen[str], stage: str, moment: float | str) -> None:
         if isinstance(moment, float):
-            time.sleep(moment * self.durations[stage])
+            time.sleep(moment * min(self.durations[stage], 20))
         elif moment != "lock":
             before = set(project.root.glob(moment))
             while set(project.root.glob(moment)) <= before and process.poll() is None:
@@ -91,7 +91,7 @@ class Kills:
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(shapes: Path, tmp_path: Path) -> None:
-    undisturbed, killed = (repository(tmp_path / name, shapes, epochs=20) for name in ("undisturbed", "killed"))
+    undisturbed, killed = (repository(tmp_path / name, shapes, epochs=10) for name in ("undisturbed", "killed"))
     durations: dict[str, float] = {}
     process = start(undisturbed, "dvc", "repro")
     assert process.stdout
@@ -120,19 +120,20 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(shapes: Path, tmp_p
     while not kills.run(killed):
         mended += bool(killed.run(sys.executable, "-m", "pipeline.recover").stdout)
     print(f"{sum(kills.done.values())} kills of {planned} planned: {dict(kills.done)}; recover had work {mended} times")
-    assert sum(kills.done.values()) >= 20
-    assert kills.done.keys() == moments.keys()
     assert yaml.safe_load((killed.root / "dvc.lock").read_text()) == wanted
+    assert sum(kills.done.values()) >= 20
+    assert {stage.split("@")[0] for stage in kills.done} == {stage.split("@")[0] for stage in moments}
     assert strays(killed.root) == []
     assert killed.repro() == []
     client = MlflowClient(f"sqlite:///{killed.root / 'mlflow.db'}")
-    assert len(client.search_runs([client.get_experiment_by_name("shapes").experiment_id])) == len(LOSSES)
+    shapes_id = client.get_experiment_by_name("shapes").experiment_id
+    assert len(client.search_runs([shapes_id], "tags.loss != ''")) == len(LOSSES)
 
 
 @pytest.fixture(scope="module")
 def finished(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A repository in which everything has run."""
-    project = repository(tmp_path_factory.mktemp("finished"), shapes, epochs=20)
+    project = repository(tmp_path_factory.mktemp("finished"), shapes, epochs=4)
     project.repro()
     return project
 

@@ -8,6 +8,7 @@ import pytest
 from conftest import Project, new_project
 
 from losslab import tuning
+from losslab.__main__ import main
 from losslab.data.tensors import Writer
 from losslab.errors import InputError
 from losslab.params import SGD
@@ -63,8 +64,8 @@ def ready(tmp_path: Path) -> Project:
 
 def run(monkeypatch: pytest.MonkeyPatch, project: Project, *arguments: str) -> None:
     monkeypatch.chdir(project.root)
-    monkeypatch.setattr("sys.argv", ["losslab.tuning", "shapes", *arguments])
-    tuning.main()
+    monkeypatch.setattr("sys.argv", ["losslab", "tune", "shapes", *arguments])
+    main()
 
 
 def test_the_command_leaves_curves_and_names_the_best(
@@ -88,6 +89,21 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(
 ) -> None:
     with pytest.raises(InputError, match=r"'bice' is not in .*; did you mean 'bce'"):
         run(monkeypatch, ready, "bice")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lr", "0"], "--lr: 0 is not > 0"),
+        (["--lr", "nan"], "--lr: nan"),
+        (["--momentum", "-1"], "--momentum: -1 is"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_before_any_work(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run(monkeypatch, ready, "bce", *options)
 
 
 def test_only_sgd_is_tuned(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,8 +45,17 @@ def track(_: argparse.Namespace) -> None:
     """bring MLflow up to what the results say"""
     from losslab import params, tracking
 
+    if tracking.is_off():
+        raise InputError("LOSSLAB_MLFLOW is off; unset it to have MLflow written")
     if not tracking.sync_everything(params.load()):
         raise InputError("MLflow does not have everything; see the warning")
+
+
+def tune(arguments: argparse.Namespace) -> None:
+    """learning rate, then momentum at the best rate, by validation loss"""
+    from losslab import tuning
+
+    tuning.run(arguments.dataset, arguments.loss, arguments.lr, arguments.momentum)
 
 
 EXAMPLES = {
@@ -60,6 +69,7 @@ python -m losslab predict photos/ --model results/models/shapes/ce_dice/seed0.sa
     track: """\
 python -m losslab track
 MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python -m losslab track""",
+    tune: "python -m losslab tune shapes bce --lr 0.001 0.01 0.1 --momentum 0 0.5 0.9",
 }
 
 
@@ -82,6 +92,8 @@ def parser() -> argparse.ArgumentParser:
         found.set_defaults(command=command)
         if command is predict:
             _add_predict_options(found)
+        if command is tune:
+            _add_tune_options(found)
     return top
 
 
@@ -106,6 +118,17 @@ Images that cannot be read are named at the end, with exit status 1; the others 
     )  # fmt: skip
     command.add_argument("--planes", action="store_true", help="write each class by itself too: NAME.CLASS.png")
     command.add_argument("--threshold", type=float, help="in place of the one tuned on validation (0 to 1)")
+
+
+def _add_tune_options(command: argparse.ArgumentParser) -> None:
+    command.description = """\
+Tunes SGD in two stages: every learning rate with the momentum of params.yaml, then every momentum at the rate with the
+lowest validation loss. Trains as params.yaml says, with the first of train.seeds, on what `dvc repro extract` made; the
+test set is not read. Leaves results/tuning/DATASET-LOSS.csv and .png."""
+    command.add_argument("dataset", help="a name under datasets in params.yaml")
+    command.add_argument("loss", help="a name under losses in params.yaml")
+    command.add_argument("--lr", type=float, nargs="+", default=[0.001, 0.01, 0.1], help="learning rates to try")
+    command.add_argument("--momentum", type=float, nargs="+", default=[0.5, 0.9], help="momenta to try at the best")
 
 
 def main() -> None:

@@ -168,7 +168,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]])
 
 
 def families(params: Params) -> list[dict[str, Any]]:
-    """Losses of the grid that are sums of the same terms with other weights: `[{name, x, loss}]`, sorted by name and x.
+    """Losses of the grid that are sums of the same terms with other weights: `{name, x_label, members: [{x, loss}]}`.
 
     Terms are the same if all their options are. Members differ in one weight, which is x (as in MSE + x · Dice), or in
     two whose sum is constant; then x is the first of them (as in x · MSE + (1 − x) · Dice). Others are no family.
@@ -183,8 +183,9 @@ def families(params: Params) -> list[dict[str, Any]]:
     for terms, members in groups.items():
         weights = np.array(list(members.values()))  # [L, terms]
         varied = np.flatnonzero((weights != weights[0]).any(axis=0))
-        constant_sum = np.allclose(weights.sum(axis=1), weights[0].sum())
-        if len(varied) == 1 or (len(varied) == 2 and constant_sum):
-            name = " + ".join(term["kind"] for term in json.loads(terms))
-            found += [{"name": name, "x": row[varied[0]], "loss": loss} for loss, row in members.items()]
-    return sorted(found, key=lambda member: (member["name"], member["x"]))
+        if len(varied) == 1 or (len(varied) == 2 and np.allclose(weights.sum(axis=1), weights[0].sum())):
+            kinds = [term["kind"] for term in json.loads(terms)]
+            points = [{"x": row[varied[0]], "loss": loss} for loss, row in members.items()]
+            points.sort(key=lambda point: point["x"])
+            found.append({"name": " + ".join(kinds), "x_label": f"weight of {kinds[varied[0]]}", "members": points})
+    return found

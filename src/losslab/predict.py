@@ -169,6 +169,8 @@ def load(paths: Sequence[Path], threshold: float | None) -> list[Segmenter]:
                 f"{path}: its classes are {', '.join(model.classes)}; those of {paths[0]} are "
                 f"{', '.join(found[0].model.classes)}; only models of the same classes can be compared"
             )
+        if len(model.about.get("image_size", ())) != 2 or "train" not in model.about:
+            raise InputError(f"{path}: does not say its image_size and train; train it again")
         dtype = devices.compute_dtype(Train.model_construct(**model.about["train"]), device)
         label = f"{path.parent.name} {path.stem}"
         found.append(Segmenter(model, label, dtype, model.threshold if threshold is None else threshold))

@@ -3,10 +3,14 @@
 Every loss is trained with the same seeds and scored on the same images, so differences are paired by both.
 
 - **Images** are resampled with replacement (Efron, "Bootstrap methods", 1979), once for all seeds and losses.
-- **Seeds** are few, and resampling few values gives intervals that are far too short (`benchmarks/statistics.py` has
-  the figures). To each draw of images is added a draw of Student's t distribution with S − 1 degrees of freedom, times
-  s/√S, where s is the deviation between seeds. That is exact where seeds are normally distributed, whatever S. One seed
-  has no deviation: its interval covers images only.
+- **Seeds** are few, and resampling few values gives intervals that are too short: where seeds differ by 5 points, 95 %
+  intervals of a difference held the truth in 75, 85 and 90 % of simulations with 3, 5 and 8 seeds. So to each draw of
+  images is added a draw of Student's t distribution with S − 1 degrees of freedom, times s/√S, where s is the deviation
+  between seeds. That is exact where seeds are normally distributed, whatever S, and held the truth in 94, 95 and 95 %.
+  Where one run in six fails outright it was 91 to 92 % for a mean: few seeds cannot show what is rare. One seed has no
+  deviation: its interval covers images only.
+
+The figures are those of `python benchmarks/statistics.py --simulations 1000`.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,8 +31,6 @@ Sums = Callable[[Table], Floats]
 METRICS = ("miou", "dice", "image_dice", "pixel_accuracy", "precision", "recall")
 BOUNDARY_METRICS = ("boundary_f", "hd95")
 LOWER_IS_BETTER = ("hd95",)
-SMALLEST_N = 6
-"""With n seeds the smallest two-sided p is 2/2ⁿ: below six it cannot reach 0.05, however few losses there are."""
 
 _BLOCK = 256
 """Draws that are weighed at once: bounds memory."""

@@ -81,10 +81,8 @@ def train(
     torch.manual_seed(seed)
     device, count = data.images.device, len(data.images)
     loss = loss.fitted(data.masks)
-    maps, val_maps = (
-        loss.target_maps(data.masks),
-        loss.target_maps(data.val_masks),
-    )  # distances [N, C, H, W], or None
+    # Distances [N, C, H, W], for the losses that use them.
+    maps, val_maps = loss.target_maps(data.masks), loss.target_maps(data.val_masks)
     batch_size = min(settings.batch_size, count)
     steps = count // batch_size  # a last, smaller batch would upset batch normalisation
 

@@ -1,11 +1,10 @@
 """Staged tuning of SGD: the learning rate first, then momentum at the best rate, by the lowest validation loss.
 
-`python -m losslab.tuning DATASET LOSS --lr 0.001 0.01 0.1 --momentum 0.5 0.9` trains as params.yaml says, first with
+`python -m losslab tune DATASET LOSS --lr 0.001 0.01 0.1 --momentum 0.5 0.9` trains as params.yaml says, first with
 its momentum at every rate, then with every momentum at the best of them. It reads the tensors that `dvc repro extract`
 makes, never the test set, and leaves `results/tuning/DATASET-LOSS.csv` and `.png` beside DVC's results.
 """
 
-import argparse
 import csv
 import math
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from losslab import devices, figures, losses, models, params, runs
 from losslab.data import tensors
-from losslab.errors import InputError, did_you_mean, exit_on_error
+from losslab.errors import InputError, did_you_mean
 from losslab.experiment import prepared
 from losslab.files import atomic_file
 from losslab.params import SGD, Params
@@ -72,25 +71,26 @@ def name(optimizer: SGD) -> str:
     return f"lr {optimizer.lr:g}, momentum {optimizer.momentum:g}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="losslab.tuning", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("dataset")
-    parser.add_argument("loss")
-    parser.add_argument("--lr", type=float, nargs="+", default=[0.001, 0.01, 0.1])
-    parser.add_argument("--momentum", type=float, nargs="+", default=[0.5, 0.9])
-    arguments = parser.parse_args()
+def run(dataset: str, loss: str, rates: Sequence[float], momenta: Sequence[float]) -> None:
+    """Tune, say what is best, and write the curves.
+
+    Raises:
+        InputError: a name is not in params.yaml, its optimiser is not SGD, a value is no setting, or all rates diverge.
+    """
     settings = params.check()
     start = settings.train.optimizer
     if not isinstance(start, SGD):
         raise InputError("params.yaml: train.optimizer.kind: only sgd has a momentum to tune")
-    for what, known in (("dataset", settings.datasets), ("loss", settings.losses)):
-        if getattr(arguments, what) not in known:
-            hint = did_you_mean(getattr(arguments, what), known)
-            raise InputError(f"{what}: '{getattr(arguments, what)}' is not in params.yaml; {hint}")
+    for option, values, allowed in (("--lr", rates, "> 0"), ("--momentum", momenta, "≥ 0")):
+        for value in values:
+            if not math.isfinite(value) or value < 0 or (value == 0 and option == "--lr"):
+                raise InputError(f"{option}: {value:g} is not {allowed}")
+    for what, asked, known in (("dataset", dataset, settings.datasets), ("loss", loss, settings.losses)):
+        if asked not in known:
+            raise InputError(f"{what}: '{asked}' is not in params.yaml; {did_you_mean(asked, known)}")
 
-    curve = validation_losses(settings, arguments.dataset, arguments.loss)
-    best, curves = tune(curve, start, arguments.lr, arguments.momentum)
-    path = Path(runs.RESULTS, "tuning", f"{arguments.dataset}-{arguments.loss}")
+    best, curves = tune(validation_losses(settings, dataset, loss), start, rates, momenta)
+    path = Path(runs.RESULTS, "tuning", f"{dataset}-{loss}")
     with atomic_file(path.with_suffix(".csv")) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["lr", "momentum", "epoch", "val_loss"])
@@ -99,7 +99,3 @@ def main() -> None:
     figure = figures.tuning_curves({name(tried): values for tried, values in curves.items()})
     figures.save(figure, path.with_suffix(".png"))
     print(f"best: {name(best)}; put it into params.yaml. Curves: {path.with_suffix('.png')}")
-
-
-if __name__ == "__main__":
-    exit_on_error(main)

@@ -331,6 +331,19 @@ def test_more_than_max_unreadable_is_an_error(tmp_path: Path) -> None:
         run(dataset(damaged_set(tmp_path), extract_max_unreadable=8), tmp_path / "a")
 
 
+def test_one_annotation_file_is_not_read_for_two_splits(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", coco_file())
+    file = folder / "annotations/instances_all.json"
+    with pytest.raises(InputError, match=r"all.json: is read for train and for test; put {split} into"):
+        run(dataset(folder, annotations=str(file), test="test"), tmp_path / "a")
+
+
+def test_a_folder_of_images_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", coco_file())
+    with pytest.raises(InputError, match=r"pictures: no such folder"):
+        run(dataset(folder, images=str(tmp_path / "pictures")), tmp_path / "a")
+
+
 def test_more_than_max_missing_is_an_error_of_the_download(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"0001.png is missing; 1 such images, more than 0"):
         run(dataset(damaged_set(tmp_path), max_missing=0), tmp_path / "a")

@@ -66,6 +66,7 @@ def test_a_wrong_entry_is_one_line_and_leaves_no_folder(project: Project, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_own_data_goes_from_one_entry_to_the_report(project: Project, tmp_path: Path) -> None:
     add(project, "cells", own_data(tmp_path / "mine"), 16)
     repository(project, "copy")
@@ -82,6 +83,7 @@ def test_own_data_goes_from_one_entry_to_the_report(project: Project, tmp_path: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_coco_goes_to_the_report_from_a_server_and_from_a_folder(
     project: Project, tmp_path: Path, server: Server
 ) -> None:
@@ -112,8 +114,7 @@ def test_coco_goes_to_the_report_from_a_server_and_from_a_folder(
     before = {path: path.stat() for path in sorted(coco_mini.rglob("*.*"))}
     where = {"annotations": str(coco_mini), "images": str(coco_mini)}
     project.set(lambda params: params["datasets"]["coco"]["download"].update(where | {"min_box": 20}))
-    ran = project.repro()
-    assert {"code", "download@coco"} <= set(ran) <= {"code", "download@coco", "report"}
+    assert project.repro("evaluate@coco-bce") == ["code", "download@coco"]
     assert len(server.requests) == 1
     assert all(
         path.stat().st_mode == stat.st_mode and path.stat().st_nlink == stat.st_nlink for path, stat in before.items()

@@ -124,6 +124,13 @@ class Coco(Dataset):
             files[split] = coco_annotations.read(
                 *annotation_text(location, inside, options.annotations_sha256, downloads)
             )
+        origins: dict[str, str] = {}
+        for split, file in files.items():
+            if (other := origins.setdefault(file.source, split)) != split:
+                raise InputError(
+                    f"{file.source}: is read for {other} and for {split}; put {{split}} into download.annotations, or "
+                    f"leave download.{split} out to have it drawn"
+                )
         verdicts = {split: judge(file, rules) for split, file in files.items()}
         drawn = draw(
             {split: np.flatnonzero(verdict.reasons == "") for split, verdict in verdicts.items()},

@@ -100,6 +100,8 @@ def bring_images(
             lacking = _from_zip(location, split, records, downloads)
             _bound(location, lacking, most_absent)
             return lacking
+        if "://" not in location and not Path(location).is_dir():
+            raise InputError(f"{location}: no such folder; see download.images")
         inner = Path(location, split).is_dir()
         location = location.rstrip("/") + (f"/{split}" if inner else "") + "/{file_name}"
     remote = "://" in location or any("://" in str(record.get(location[1:].split("}")[0])) for _, record in records[:1])

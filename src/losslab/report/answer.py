@@ -1,9 +1,9 @@
 """The answer in a sentence: which loss, by how much, how sure; and no more than the numbers bear."""
 
-from math import ceil, log2
 from typing import NamedTuple
 
 from losslab.report.evidence import Evidence
+from losslab.statistics import seeds_needed
 
 
 class Answer(NamedTuple):
@@ -72,11 +72,6 @@ def _probability(evidence: Evidence, best: str, losses: int) -> list[str]:
 def percent(p: float) -> str:
     """A probability in words that never claim certainty."""
     return "over 99 %" if p > 0.99 else "under 1 %" if p < 0.01 else f"{100 * p:.0f} %"
-
-
-def seeds_needed(tests: int, confidence: float) -> int:
-    """The fewest seeds with which a sign-flip test, whose smallest p is 2/2ⁿ, can pass Holm's first step."""
-    return ceil(log2(2 * max(tests, 1) / (1 - confidence)) - 1e-9)
 
 
 def _seeds(n: int) -> str:

@@ -92,7 +92,7 @@ def sync_everything(params: Params) -> bool:
     Raises:
         InputError: a file is damaged.
     """
-    if os.environ.get("LOSSLAB_MLFLOW") == "off":
+    if is_off():
         return True
     done = True
     for dataset in params.grid.datasets:
@@ -104,6 +104,11 @@ def sync_everything(params: Params) -> bool:
             rows = [row for row in leaderboard.read(path) if row.dataset == dataset]
             done &= _attempt(partial(_sync_report, dataset, found, rows))
     return done
+
+
+def is_off() -> bool:
+    """Whether the user wants MLflow to be left alone."""
+    return os.environ.get("LOSSLAB_MLFLOW") == "off"
 
 
 def _sync_files(dataset: str, loss: str, found: Sequence[Run]) -> bool:
@@ -139,7 +144,7 @@ def _sync_files(dataset: str, loss: str, found: Sequence[Run]) -> bool:
 def _attempt(work: Callable[[], None]) -> bool:
     """Do it unless MLflow is off or failed a short time ago; whatever goes wrong is a warning."""
     global _retry_at
-    if os.environ.get("LOSSLAB_MLFLOW") == "off":
+    if is_off():
         return True
     if time.monotonic() < _retry_at:
         return False

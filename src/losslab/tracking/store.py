@@ -56,6 +56,7 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
     logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow
 
+    own = "MLFLOW_TRACKING_URI" not in os.environ  # before MLflow sets it
     # MLflow's registry asks the store that is set for the process, whatever its client was given.
     mlflow.set_tracking_uri(uri)
     with lock():
@@ -63,7 +64,6 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
         found = client.get_experiment_by_name(dataset)
         if found is not None:
             return client, found.experiment_id
-        own = "MLFLOW_TRACKING_URI" not in os.environ
         artifacts = (_root() / "mlartifacts" / dataset).as_uri() if own else None
         # Without it, MLflow's pages open on what is there for language models.
         tags = {"mlflow.experimentKind": "custom_model_development"}
