@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.linalg import vector_norm
 
 from losslab.losses.published.raw import RawOutput, scored_channels
 
@@ -31,7 +32,7 @@ class MSE(RawOutput):
     """
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return per_batch(mse_loss, outputs, masks)
+        return per_batch(pixel_mse, outputs, masks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ class MSEDice(RawOutput):
     scale: Annotated[float, Field(ge=0)] = 200.0
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return MSE().of_masks(outputs, masks) + self.scale * Dice().of_masks(outputs, masks)
+        return per_batch(partial(with_dice, pixel_mse, self.scale), outputs, masks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,19 +117,26 @@ class MAEDice(RawOutput):
     scale: Annotated[float, Field(ge=0)] = 100.0
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return MAE().of_masks(outputs, masks) + self.scale * Dice().of_masks(outputs, masks)
+        return per_batch(partial(with_dice, pixel_mae, self.scale), outputs, masks)
 
 
-def per_batch(mean: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, masks: Tensor) -> Tensor:
+Parts = tuple[Tensor, Tensor]
+"""A mean over pixels, and its slope at each pixel times the number of pixels."""
+
+
+def per_batch(parts: Callable[[Tensor, Tensor], Parts], outputs: Tensor, masks: Tensor) -> Tensor:
     """A mean over pixels, summed over the scored channels / B, and its mean over the batch."""
     scored = scored_channels(outputs)
     if scored < outputs.shape[1]:  # a slice, even of all, costs a copy in the backward pass
         outputs, masks = outputs[:, :scored], masks[:, :scored]
-    return mean(outputs, masks) * (scored / len(outputs))
+    with torch.no_grad():
+        mean, slope = parts(outputs, masks)
+    value: Tensor = MeanWithSlope.apply(outputs, mean, slope)
+    return value * (scored / len(outputs))
 
 
 class MeanWithSlope(torch.autograd.Function):
-    """A mean over pixels that is known with its slope at each: few passes, since memory is what these cost."""
+    """A mean that is known with its slope: few passes over memory, which is what these losses cost."""
 
     @staticmethod
     def forward(outputs: Tensor, mean: Tensor, slope: Tensor) -> Tensor:
@@ -144,22 +152,26 @@ class MeanWithSlope(torch.autograd.Function):
         return slope * (gradient / slope.numel()), None, None
 
 
-def pixel_mae(outputs: Tensor, masks: Tensor) -> Tensor:
-    """Mean over pixels of |o − m|."""
-    with torch.no_grad():
-        error = outputs - masks
-        slope = error.sgn()
-        mean = error.abs_().mean()
-    value: Tensor = MeanWithSlope.apply(outputs, mean, slope)
-    return value
+def pixel_mse(outputs: Tensor, masks: Tensor) -> Parts:
+    """(o − m)², its slope 2·(o − m)."""
+    error = outputs - masks
+    return vector_norm(error).square() / error.numel(), error.mul_(2)
 
 
-def pixel_dice(outputs: Tensor, masks: Tensor) -> Tensor:
-    """Mean over pixels of 1 − q, q = (2om + 1)/(o + m + 1), whose slope is (q − 2m)/(o + m + 1)."""
-    with torch.no_grad():
-        total = (outputs + masks).add_(1)
-        quotient = (outputs * masks).mul_(2).add_(1).div_(total)
-        mean = 1 - quotient.mean()
-        slope = quotient.sub_(masks, alpha=2).div_(total)
-    value: Tensor = MeanWithSlope.apply(outputs, mean, slope)
-    return value
+def pixel_mae(outputs: Tensor, masks: Tensor) -> Parts:
+    """|o − m|, its slope the sign of o − m."""
+    error = outputs - masks
+    return vector_norm(error, 1) / error.numel(), error.sgn_()
+
+
+def pixel_dice(outputs: Tensor, masks: Tensor) -> Parts:
+    """1 − q, q = (2om + 1)/(o + m + 1), its slope (q − 2m)/(o + m + 1)."""
+    total = (outputs + masks).add_(1)
+    quotient = (outputs * masks).mul_(2).add_(1).div_(total)
+    return 1 - quotient.mean(), quotient.sub_(masks, alpha=2).div_(total)
+
+
+def with_dice(error: Callable[[Tensor, Tensor], Parts], scale: float, outputs: Tensor, masks: Tensor) -> Parts:
+    """The error + `scale` times the Dice of each pixel."""
+    (mean, slope), (dice, dice_slope) = error(outputs, masks), pixel_dice(outputs, masks)
+    return mean + scale * dice, slope.add_(dice_slope, alpha=scale)
