@@ -35,7 +35,7 @@ def connect(dataset: str) -> "tuple[MlflowClient, str]":
 
 def address() -> str:
     """The store's URI."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _own()
 
 
 @contextmanager
@@ -64,10 +64,14 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
         found = client.get_experiment_by_name(dataset)
         if found is not None:
             return client, found.experiment_id
-        artifacts = (_root() / "mlartifacts" / dataset).as_uri() if own else None
+        artifacts = (_root() / "mlartifacts" / dataset).as_uri() if uri == _own() else None
         # Without it, MLflow's pages open on what is there for language models.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return client, client.create_experiment(dataset, artifacts, tags)
+
+
+def _own() -> str:
+    return f"sqlite:///{_root() / 'mlflow.db'}"
 
 
 def _root() -> Path:
