@@ -56,8 +56,8 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
     logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow
 
-    own = "MLFLOW_TRACKING_URI" not in os.environ  # before MLflow sets it
-    # MLflow's registry asks the store that is set for the process, whatever its client was given.
+    # MLflow's registry asks the store that is set for the process, whatever its client was given. This sets the
+    # variable too: whether the database is our own is told by where it is.
     mlflow.set_tracking_uri(uri)
     with lock():
         client = mlflow.MlflowClient(uri)
@@ -65,9 +65,7 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
         if found is not None:
             return client, found.experiment_id
         artifacts = (_root() / "mlartifacts" / dataset).as_uri() if uri == _own() else None
-        # Without it, MLflow's pages open on what is there for language models.
-        tags = {"mlflow.experimentKind": "custom_model_development"}
-        return client, client.create_experiment(dataset, artifacts, tags)
+        return client, client.create_experiment(dataset, artifacts)
 
 
 def _own() -> str:
