@@ -47,7 +47,7 @@ def mlflow_runs(browser: webdriver.Chrome, url: str, dataset: str) -> None:
         f"{url}/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": dataset}, timeout=PATIENCE
     )
     experiment = answer.raise_for_status().json()["experiment"]["experiment_id"]
-    browser.get(f"{url}/#/experiments/{experiment}/runs?compareRunsMode=CHART")
+    browser.get(f"{url}/#/experiments/{experiment}/runs?compareRunsMode=CHART&workflowType=machine_learning")
     click(browser, "button", lambda element: element.get_attribute("aria-label") == "Close")  # the assistant
     click(browser, "button", lambda element: element.text == "Group by")
     click(browser, "[role=menuitemcheckbox]", lambda element: element.text == "loss")

@@ -94,6 +94,13 @@ def test_a_reviewer_finds_everything_and_a_second_time_adds_nothing(ready: Proje
     assert client.get_model_version_by_alias("losslab-shapes", "champion").run_id == best[0].info.run_id
 
 
+def test_artifacts_of_every_data_set_lie_in_mlartifacts(ready: Project) -> None:
+    for dataset in ("shapes", "pets"):
+        client, experiment = store.connect(dataset)
+        location = client.get_experiment(experiment).artifact_location
+        assert location == (ready.root / "mlartifacts" / dataset).as_uri()
+
+
 @pytest.mark.slow
 def test_another_champion_is_another_version_and_the_old_one_comes_back(ready: Project) -> None:
     board = Path("results/leaderboard.json")

@@ -35,7 +35,7 @@ def connect(dataset: str) -> "tuple[MlflowClient, str]":
 
 def address() -> str:
     """The store's URI."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _own()
 
 
 @contextmanager
@@ -56,18 +56,20 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
     logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow
 
-    own = "MLFLOW_TRACKING_URI" not in os.environ  # before MLflow sets it
-    # MLflow's registry asks the store that is set for the process, whatever its client was given.
+    # MLflow's registry asks the store that is set for the process, whatever its client was given. This sets the
+    # variable too: whether the database is our own is told by where it is.
     mlflow.set_tracking_uri(uri)
     with lock():
         client = mlflow.MlflowClient(uri)
         found = client.get_experiment_by_name(dataset)
         if found is not None:
             return client, found.experiment_id
-        artifacts = (_root() / "mlartifacts" / dataset).as_uri() if own else None
-        # Without it, MLflow's pages open on what is there for language models.
-        tags = {"mlflow.experimentKind": "custom_model_development"}
-        return client, client.create_experiment(dataset, artifacts, tags)
+        artifacts = (_root() / "mlartifacts" / dataset).as_uri() if uri == _own() else None
+        return client, client.create_experiment(dataset, artifacts)
+
+
+def _own() -> str:
+    return f"sqlite:///{_root() / 'mlflow.db'}"
 
 
 def _root() -> Path:
