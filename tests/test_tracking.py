@@ -81,11 +81,13 @@ def test_a_reviewer_finds_everything_and_a_second_time_adds_nothing(ready: Proje
     assert points(dice, "val_miou") == [(row.step, row.value) for row in rows if row.metric == "miou"]
     about = tracking._about(Path("results/models/shapes/dice/seed0.safetensors"))
     assert dice.data.metrics["threshold"] == about["threshold"]
-    assert {"test_miou_tuned", "test_dice_fixed", "test_iou_tuned_star"} <= set(dice.data.metrics)
+    assert {"test_miou_tuned", "test_dice_fixed", "test_iou_tuned_star", "test_hd95_tuned"} <= set(dice.data.metrics)
     assert (dice.data.tags["verdict"], shown["bce-seed0"].data.tags["verdict"]) == ("n too small", "baseline")
     assert (dice.data.tags["loss"], dice.data.tags["seed"], dice.data.tags["stage"]) == ("dice", "0", "evaluated")
     artifacts = {item.path for item in client.list_artifacts(shown["report"].info.run_id)}
     assert artifacts == {"figures", "report.html"}
+    variants = [shown[name].data.tags["variant"] for name in ("dice-seed0", "dice-seed1", "bce-seed0")]
+    assert variants[0] == variants[1] != variants[2]
     assert "| dice |" in shown["report"].data.tags["mlflow.note.content"]
     board = json.loads(Path("results/leaderboard.json").read_text())
     tuned = {row["loss"]: row["low"] for row in board if (row["metric"], row["threshold"]) == ("miou", "tuned")}
@@ -129,6 +131,16 @@ def test_results_of_other_params_are_not_logged(ready: Project, capsys: pytest.C
     assert tracking.sync_everything(params.load())
     assert "shapes dice: the results are of other params" in capsys.readouterr().out
     assert not [name for name in found() if name.startswith("dice")]
+
+
+def test_a_killed_run_that_is_not_taken_up_again_is_ended(ready: Project) -> None:
+    run = runs.of(params.load(), "shapes", "dice")[0]
+    rows = history.read(runs.history_file("shapes", "dice"))
+    assert tracking.sync(run, [row for row in rows if row.epoch == 1], device="cpu")
+    assert found()["dice-seed0"].info.status == "RUNNING"
+    ready.set(lambda p: p["losses"]["dice"].update(smooth=0.5))
+    assert tracking.sync_everything(params.load())
+    assert found()["dice-seed0"].info.status == "KILLED"
 
 
 def test_a_run_lasts_as_long_as_its_training(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:

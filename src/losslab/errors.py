@@ -1,5 +1,6 @@
 """The one exception that a user is meant to read, and how it reaches them."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -21,6 +22,10 @@ def exit_on_error(main: Callable[[], None]) -> None:
     """Run `main`; what a user can mend becomes `error: …` on stderr and exit status 1, without a traceback."""
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # what reads the output has enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

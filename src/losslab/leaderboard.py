@@ -17,7 +17,7 @@ from losslab.files import atomic_file, write_json
 from losslab.params import Compare, Params
 
 NO_VALUE = "no value"
-HEADLINE = ("miou", "dice", "image_dice")
+HEADLINE = ("miou", "dice")
 """The metrics that `dvc metrics` and `dvc exp show` print: a column for each loss, so only the most used."""
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     StringConstraints,
     ValidationError,
@@ -69,13 +70,23 @@ class SGD(Section):
     weight_decay: NonNegative = 0.0
 
 
+def _by_kind(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    kinds: dict[Any, type[AdamW | SGD]] = {"adamw": AdamW, "sgd": SGD}
+    kind = value.get("kind")
+    if kind not in kinds:
+        raise invalid("kind", f"no kind {kind!r}; {did_you_mean(str(kind), kinds)}", kind)
+    return kinds[kind].model_validate(value)
+
+
 class Train(Section):
     """How every network is trained; the same for every loss, so that only the loss differs."""
 
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_no_duplicates)]
     epochs: Count
     batch_size: Count
-    optimizer: Annotated[AdamW | SGD, Field(discriminator="kind")]
+    optimizer: Annotated[AdamW | SGD, BeforeValidator(_by_kind)]
     schedule: Literal["one_cycle", "constant"]
     flips: bool
     input: Literal["normalised", "raw"] = "normalised"

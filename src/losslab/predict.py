@@ -149,6 +149,8 @@ def run(
                     results.append(coco_result(ids[source], number, name, plane, float(full[mask].mean())))
     if coco:
         write_json(coco, results)
+    if len(sources) > len(failed):
+        print(f"{len(sources) - len(failed)} of {len(sources)} images: masks and overlays are in {out}")
     if failed:
         done = f"{len(failed)} of {len(sources)} images could not be used; the others are done\n"
         raise InputError((done if len(sources) > 1 else "") + "\n".join(failed))

@@ -37,7 +37,7 @@ class Registry(Generic[T]):
     def resolve(self, kind: str) -> type[T]:
         """The class of `kind`; a `pydantic.ValidationError` that names the nearest kind if there is none."""
         if kind not in self.kinds:
-            raise invalid("kind", f"no kind '{kind}'; {did_you_mean(kind, self.kinds)}", kind)
+            raise invalid("kind", f"no kind '{kind}' in {self.package}.KINDS; {did_you_mean(kind, self.kinds)}", kind)
         module, name = self.kinds[kind].split(":")
         found: type[T] = getattr(import_module(f"{self.package}.{module}"), name)
         return found

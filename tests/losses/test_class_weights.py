@@ -23,7 +23,7 @@ from losslab.schema import explain
         ({"kind": "bce", "pos_weight": True}, "pos_weight: not a weight"),
         ({"kind": "cross_entropy", "class_weights": 2}, "class_weights: not class weights"),
         ({"kind": "bce", "pos_wieght": 2}, "pos_wieght: unknown key; did you mean 'pos_weight'?"),
-        ({"kind": "dcie"}, "kind: no kind 'dcie'; did you mean 'dice'?"),
+        ({"kind": "dcie"}, "kind: no kind 'dcie' in losslab.losses.KINDS; did you mean 'dice'?"),
         ({"kind": "dice", "smooth": -1}, "smooth: -1 is not ≥ 0"),
         ({"kind": "dice", "smooth": True}, "smooth: true is not a number"),
         ({"kind": "focal", "alpha": False}, "alpha: false is not a number"),

@@ -15,7 +15,7 @@ from losslab.figures.results import (
     size_scores,
     threshold_gain,
 )
-from losslab.figures.style import FALSE, MISSED, PALETTE, RIGHT, looks, save
+from losslab.figures.style import FALSE, MISSED, PALETTE, RIGHT, looks, save, signed
 
 __all__ = [
     "FALSE",
@@ -37,6 +37,7 @@ __all__ = [
     "outcome_overlay",
     "prediction_grid",
     "save",
+    "signed",
     "size_scores",
     "threshold_gain",
     "tuning_curves",

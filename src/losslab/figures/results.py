@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from losslab.figures.style import HALF, INK, PALETTE, PAPER, SOFT, legend_below, looks, new_figure, styled
+from losslab.figures.style import HALF, INK, PALETTE, PAPER, SOFT, legend_below, looks, new_figure, signed, styled
 from losslab.leaderboard import Row
 
 Record = Mapping[str, Any]
@@ -56,7 +56,7 @@ def difference_forest(results: Sequence[Row], baseline: str) -> Figure:
         mean, low, high = (100 * (value or 0.0) for value in (row.delta, row.delta_low, row.delta_high))
         colour = PALETTE[0] if mean > 0 else PALETTE[1]
         _whisker(axes, y, mean, low, high, colour, PAPER if low <= 0 <= high else colour)
-        axes.annotate(f"{mean:+.1f}", (mean, y), (0, 6), textcoords="offset points", ha="center", fontsize=9)
+        axes.annotate(signed(mean), (mean, y), (0, 6), textcoords="offset points", ha="center", fontsize=9)
     axes.margins(x=0.08)
     return figure
 

@@ -25,6 +25,12 @@ INK, SOFT, GRID, PAPER = "#1f2933", "#5f6b7a", "#dbe1e8", "#ffffff"
 DARK = {INK: "#e6ebf1", SOFT: "#a3afbd", GRID: "#38424e", PAPER: "#161b22"}
 """What the neutral colours become on a dark screen; the others are seen on both."""
 
+
+def signed(points: float) -> str:
+    """A difference as it is printed: +1.2, −0.3."""
+    return f"{points:+.1f}".replace("-", "−")
+
+
 STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 10,

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from losslab.figures import signed
 from losslab.report.evidence import Evidence
 from losslab.statistics import seeds_needed
 
@@ -38,7 +39,8 @@ def answer(evidence: Evidence, confidence: float) -> Answer:
             sentence = f"{best.loss} comes first, {gap:.1f} points above {second.loss}, but the baseline gave no model."
     else:
         gain, low, high = (100 * (value or 0.0) for value in (best.delta, best.delta_low, best.delta_high))
-        by = f"{gain:.1f} mIoU points above the baseline {evidence.baseline} ({interval} {low:+.1f} to {high:+.1f})"
+        where = f"{interval} {signed(low)} to {signed(high)}"
+        by = f"{gain:.1f} mIoU points above the baseline {evidence.baseline} ({where})"
         if best.verdict == "better":
             sentence = f"Train with {best.loss}: {by}."
         elif best.verdict == "n too small":

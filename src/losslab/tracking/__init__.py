@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import safe_open
 from tqdm import tqdm
 
-from losslab import history, leaderboard, predictions, runs, scores, statistics
+from losslab import boundaries, history, leaderboard, predictions, runs, scores, statistics
 from losslab.data import tensors
 from losslab.data.fetch import digest
 from losslab.history import Row
@@ -117,24 +117,27 @@ def _sync_files(dataset: str, loss: str, found: Sequence[Run]) -> bool:
         return True
     rows = history.read(history_file)
     table = scores.read(scores_file) if scores_file.is_file() else None
+    edges = boundaries.read(runs.boundaries_file(dataset, loss)) if table else None
     done = True
     for run in found:
         about = _about(champion.model_path(run))
         if about and {key: about.get(key) for key in run.config} != json.loads(json.dumps(run.config)):
             tqdm.write(f"{dataset} {loss}: the results are of other params; `dvc repro` brings them up to date")
             return True
-        if table is None or run.seed not in table.seeds:
+        if table is None or edges is None or run.seed not in table.seeds:
             done &= sync(run, rows)
             continue
         which = [table.seeds.index(run.seed)]
-        values = {
-            f"test_{metric}_{threshold}": statistics.seed_values(counts[which], metric)[0]
-            for threshold, counts in table.counts.items()
-            for metric in statistics.METRICS
-        }
+        values: dict[str, float] = {}
+        for threshold, counts in table.counts.items():
+            here = statistics.from_counts(counts[which], statistics.unweighted)
+            here |= statistics.from_boundaries(edges.values[threshold][which], statistics.unweighted)
+            values |= {f"test_{metric}_{threshold}": value.item() for metric, value in here.items()}
         by_class = statistics.class_iou(table.counts["tuned"][which])[0]
-        values |= {f"test_iou_tuned_{name}": value for name, value in zip(table.classes, by_class, strict=True)}
-        final = {name: round(float(value), 6) for name, value in values.items() if value == value}  # no NaN
+        values |= {
+            f"test_iou_tuned_{name}": value for name, value in zip(table.classes, by_class.tolist(), strict=True)
+        }
+        final = {name: round(value, 6) for name, value in values.items() if value == value}  # no NaN
         if about:
             final["threshold"] = about["threshold"]
         done &= sync(run, rows, final=final, draw_sample=partial(_draw_sample, dataset, loss, run.seed))
@@ -260,6 +263,10 @@ def _sync_report(dataset: str, found: Mapping[str, Sequence[Run]], rows: Sequenc
     for former in client.search_runs([experiment], "tags.champion = 'true'"):
         if former.data.tags["run_key"] not in keys:  # other options, other code
             client.set_tag(former.info.run_id, "champion", "false")
+    if store.is_own():
+        for left in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+            if left.data.tags["run_key"] not in keys:  # killed, and then params or code changed
+                client.set_terminated(left.info.run_id, "KILLED")
     if best and crowned:
         champion.register(client, experiment, crowned, *best)
 
@@ -311,6 +318,7 @@ def _create(client: "MlflowClient", experiment: str, run: Run) -> "MlflowRun":
         "kind": run.config["loss"]["kind"],
         "dataset": run.dataset,
         "seed": str(run.seed),
+        "variant": f"{run.loss}-{_digest([run.config, run.data_md5, run.code])}",
         "git_commit": _git_commit(),
         "data_md5": run.data_md5,
         "code_fingerprint": run.code,
@@ -349,5 +357,13 @@ def _flat(tree: Any, path: str = "") -> Iterable[tuple[str, Any]]:
 
 @cache
 def _git_commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
+    """The commit, and whether what decides a result has been edited since."""
+    commit, edited = (
+        subprocess.run(["git", *command], capture_output=True, text=True).stdout.strip()
+        for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "src", "pipeline", "params.yaml"))
+    )
+    return f"{commit}-dirty" if edited else commit or "unknown"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

@@ -68,6 +68,11 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
         return client, client.create_experiment(dataset, artifacts)
 
 
+def is_own() -> bool:
+    """Whether it is the database of this repository, which no other writes."""
+    return address() == _own()
+
+
 def _own() -> str:
     return f"sqlite:///{_root() / 'mlflow.db'}"
 

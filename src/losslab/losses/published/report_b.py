@@ -161,7 +161,8 @@ def pixel_mse(outputs: Tensor, masks: Tensor) -> Parts:
 def pixel_mae(outputs: Tensor, masks: Tensor) -> Parts:
     """|o − m|, its slope the sign of o − m."""
     error = outputs - masks
-    return vector_norm(error, 1) / error.numel(), error.sgn_()
+    mean = error.abs_().mean()  # vector_norm(error, 1) takes twice as long as all of this
+    return mean, torch.sub(outputs, masks, out=error).sgn_()  # a second array costs more than to subtract again
 
 
 def pixel_dice(outputs: Tensor, masks: Tensor) -> Parts:
