@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from losslab.data import Dataset, coco_annotations
-from losslab.data.coco_extraction import Job, Workers
+from losslab.data.coco_extraction import Job, Result, extract
 from losslab.data.coco_selection import (
     SPLITS,
     Rules,
@@ -27,6 +27,7 @@ from losslab.data.coco_selection import (
 )
 from losslab.data.coco_sources import Downloads, annotation_text, bring_images
 from losslab.data.tensors import Writer
+from losslab.data.workers import Workers
 from losslab.errors import InputError
 from losslab.files import write_json
 from losslab.schema import Section, invalid
@@ -169,7 +170,7 @@ class Coco(Dataset):
         selection = read_selection(raw)
         unreadable: list[dict[str, Any]] = []
         images = sum(len(split.images) for split in selection.splits.values())
-        with Workers(self.extract.workers, images) as workers:
+        with Workers(extract, self.extract.workers, images) as workers:
             splits = {
                 name: self._write_split(name, split, selection.classes, raw, out, workers, unreadable)
                 for name, split in selection.splits.items()
@@ -184,7 +185,7 @@ class Coco(Dataset):
         classes: tuple[str, ...],
         raw: Path,
         out: Path,
-        workers: Workers,
+        workers: Workers[Job, Result],
         unreadable: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """Write one split's tensors; its account, and what cannot be read added to `unreadable`."""
@@ -205,7 +206,7 @@ class Coco(Dataset):
             for image in split.images
         ]
         with Writer(out / f"{name}.safetensors", dataset="COCO", classes=planes, source=split.source) as writer:
-            for image, result in zip(split.images, workers.extract(jobs), strict=True):
+            for image, result in zip(split.images, workers.map(jobs), strict=True):
                 if isinstance(result, str):
                     reasons[result] += 1
                     outlines[result] += image.annotations

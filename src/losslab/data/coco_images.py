@@ -46,7 +46,7 @@ def read_image(path: Path, width: int, height: int, size: int) -> Array:
     Raises:
         Unusable: there is no such file, it is empty, no image, damaged, or of another size than the record says.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return _reduce_image(image, width, height, size)
 
 
@@ -56,35 +56,38 @@ def read_photo(path: Path) -> Image.Image:
     Raises:
         Unusable: there is no such file, it is empty, no image, too large or damaged.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
         rgb = _rgb(image)
         return rgb.copy() if turn is None else rgb.transpose(turn)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """The image, its header believed and its pixels not yet decoded; what goes wrong within becomes `Unusable`."""
+def opened(path: Path, what: str = "") -> Iterator[Image.Image]:
+    """The image, its header believed and its pixels not yet decoded; what goes wrong within becomes `Unusable`.
+
+    `what` stands before each reason.
+    """
     if not path.is_file():
-        raise Unusable("missing")
+        raise Unusable(f"{what}missing")
     if path.stat().st_size == 0:
-        raise Unusable("empty_file")
+        raise Unusable(f"{what}empty_file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # oddities of metadata, and large headers, which are checked here
         try:
             image = Image.open(path, formats=FORMATS)
         except Exception as error:  # hostile files make Pillow raise almost anything
             bomb = isinstance(error, Image.DecompressionBombError)
-            raise Unusable("too_large" if bomb else "not_an_image") from None
+            raise Unusable(what + ("too_large" if bomb else "not_an_image")) from None
         with image:
             if image.width * image.height > MAX_PIXELS:
-                raise Unusable("too_large")
+                raise Unusable(f"{what}too_large")
             try:
                 yield image
             except (Unusable, MemoryError):
                 raise
             except Exception:
-                raise Unusable("damaged") from None
+                raise Unusable(f"{what}damaged") from None
 
 
 def _reduce_image(image: Image.Image, width: int, height: int, size: int) -> Array:

@@ -1,7 +1,6 @@
 """One mask file to planes of 0 and 1: binary masks, label maps of ids (grey, or indices of a palette) or of colours."""
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import AfterValidator
 
-from losslab.data.coco_images import FORMATS, MAX_PIXELS, Unusable
+from losslab.data.coco_images import Unusable, opened
 from losslab.data.tensors import Array
 from losslab.errors import InputError
 
@@ -78,24 +77,8 @@ def _form(label: int | str) -> Form:
 
 def _values(path: Path, form: Form) -> NDArray[Any]:
     """Labels `[H, W]`: numbers, colours as 0xrrggbb, or (`nonzero`) a brightness that is 0 for black alone."""
-    if not path.is_file():
-        raise Unusable("mask_missing")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # oddities of metadata, and large headers, which are checked here
-        try:
-            image = Image.open(path, formats=FORMATS)
-        except Exception as error:  # hostile files make Pillow raise almost anything
-            bomb = isinstance(error, Image.DecompressionBombError)
-            raise Unusable("mask_too_large" if bomb else "mask_is_no_image") from None
-        with image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Unusable("mask_too_large")
-            try:
-                return _numbers(image) if form == "number" else _brightness(image) if form == "nonzero" else _rgb(image)
-            except (Unusable, MemoryError):
-                raise
-            except Exception:
-                raise Unusable("mask_damaged") from None
+    with opened(path, "mask_") as image:
+        return _numbers(image) if form == "number" else _brightness(image) if form == "nonzero" else _rgb(image)
 
 
 def _numbers(image: Image.Image) -> NDArray[Any]:

@@ -90,13 +90,14 @@ def write_tensors(selection: Pairs, recipe: Recipe, raw: Path, out: Path) -> Non
     unreadable: list[dict[str, str]] = []
     other: Counter[str] = Counter()
     splits = {}
-    with Workers(recipe.workers, sum(len(split.pairs) for split in selection.splits.values())) as workers:
+    pairs = sum(len(split.pairs) for split in selection.splits.values())
+    with Workers(_extract, recipe.workers, pairs) as workers:
         for name, split in selection.splits.items():
             reasons, kept = Counter(split.left_out), 0
             jobs = [_Job(raw, pair.image, pair.mask, recipe.labels, recipe.image_size) for pair in split.pairs]
             about: dict[str, Any] = {"dataset": recipe.dataset, "classes": recipe.classes, "source": split.source}
             with Writer(out / f"{name}.safetensors", **about) as writer:
-                for pair, result in zip(split.pairs, workers.map(_extract, jobs), strict=True):
+                for pair, result in zip(split.pairs, workers.map(jobs), strict=True):
                     if isinstance(result, str):
                         reasons[result] += 1
                         unreadable.append({"split": name, "id": pair.image, "reason": result})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from tqdm import tqdm
 
@@ -18,18 +18,22 @@ R = TypeVar("R")
 CHUNK = 16  # jobs a worker takes at a time
 
 
-class Workers:
+class Workers(Generic[J, R]):
     """Processes, or this one where starting others would take longer than the work.
 
     Args:
-        workers: how many; none: one for each processor. The results are the same.
+        function: what is done to a job; at the top of a module that imports little.
+        workers: how many processes; none: one for each processor. The results are the same.
         jobs: how many jobs there will be in all.
     """
 
-    def __init__(self, workers: int | None, jobs: int) -> None:
+    def __init__(self, function: Callable[[J], R], workers: int | None, jobs: int) -> None:
+        self.function = function
         self.workers = min(workers or os.cpu_count() or 1, -(-jobs // CHUNK))
-        # Spawned, not forked: whoever calls may have threads.
-        context = multiprocessing.get_context("spawn")
+        # Not forked from this process, which may have threads, but from one that has imported the function and no more:
+        # the imports take a second, and are done once for all workers.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([function.__module__])
         self._pool = ProcessPoolExecutor(self.workers, context) if self.workers > 1 else None
 
     def __enter__(self) -> Self:
@@ -39,22 +43,22 @@ class Workers:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def map(self, function: Callable[[J], R], jobs: Sequence[J], unit: str = "image") -> Iterator[R]:
-        """`function` of each job; it must be at the top of a module. Only a few chunks are in memory.
+    def map(self, jobs: Sequence[J], unit: str = "image") -> Iterator[R]:
+        """The result of each job; no more than a few chunks for each worker are in memory.
 
         Raises:
             InputError: a worker was killed.
         """
         chunks = (jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK))
-        results = self._spread(function, chunks) if self._pool else (_each(function, chunk) for chunk in chunks)
+        results = self._spread(chunks) if self._pool else (_each(self.function, chunk) for chunk in chunks)
         return iter(tqdm(chain.from_iterable(results), total=len(jobs), unit=unit, disable=None))
 
-    def _spread(self, function: Callable[[J], R], chunks: Iterator[Sequence[J]]) -> Iterator[list[R]]:
+    def _spread(self, chunks: Iterator[Sequence[J]]) -> Iterator[list[R]]:
         assert self._pool is not None
         running: deque[Future[list[R]]] = deque()
         try:
             for chunk in chunks:
-                running.append(self._pool.submit(_each, function, chunk))
+                running.append(self._pool.submit(_each, self.function, chunk))
                 if len(running) > 3 * self.workers:
                     yield running.popleft().result()
             while running:
