@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT, Project, new_project
+from PIL import Image
 
-from losslab import params
+from losslab import params, predict
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 DIVERGES = {"coco64_mae_dice": ["mse_published"]}
@@ -120,6 +121,10 @@ def test_a_recipe_runs_end_to_end(
         monkeypatch.setattr("sys.argv", [name, *arguments])
         import_module(f"pipeline.{name}").main()
     assert (root / "results" / "report.html").is_file()
+    Image.new("RGB", (90, 60), "teal").save("photo.png")
+    for model in (root / "results" / "models").rglob("seed*.safetensors"):
+        predict.run(["photo.png"], model, root / "masks" / model.parent.name)
+        assert Image.open(root / "masks" / model.parent.name / "photo.mask.png").size == (90, 60)
     scored = [loss for loss in recipe["grid"]["losses"] if loss not in DIVERGES.get(path.stem, ())]
     board = json.loads((root / "results" / "leaderboard.json").read_text())
     assert [
