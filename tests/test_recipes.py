@@ -2,16 +2,15 @@
 
 import json
 import subprocess
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, Project, new_project
-from PIL import Image
+from conftest import ROOT, Project
+from recipe_world import replay
 
-from losslab import params, predict
+from losslab import params
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 DIVERGES = {"coco64_mae_dice": ["mse_published"]}
@@ -103,28 +102,10 @@ def shrink(recipe: dict[str, Any], shapes: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_runs_end_to_end(
-    path: Path, tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recipe_runs_end_to_end(path: Path, tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = yaml.safe_load(path.read_text())
     shrink(recipe, shapes)
-    root = new_project(tmp_path).root
-    (root / "params.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    monkeypatch.chdir(root)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    dataset, *others = recipe["grid"]["datasets"]
-    assert not others
-    stages = ["code", f"download {dataset}", f"extract {dataset}"]
-    stages += [f"{stage} {dataset} {loss}" for loss in recipe["grid"]["losses"] for stage in ("train", "evaluate")]
-    for stage in (*stages, "compare", "report"):
-        name, *arguments = stage.split()
-        monkeypatch.setattr("sys.argv", [name, *arguments])
-        import_module(f"pipeline.{name}").main()
-    assert (root / "results" / "report.html").is_file()
-    Image.new("RGB", (90, 60), "teal").save("photo.png")
-    for model in (root / "results" / "models").rglob("seed*.safetensors"):
-        predict.run(["photo.png"], model, root / "masks" / model.parent.name)
-        assert Image.open(root / "masks" / model.parent.name / "photo.mask.png").size == (90, 60)
+    root = replay(recipe, tmp_path, monkeypatch)
     scored = [loss for loss in recipe["grid"]["losses"] if loss not in DIVERGES.get(path.stem, ())]
     board = json.loads((root / "results" / "leaderboard.json").read_text())
     assert [

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, new_project
+from conftest import ROOT
+from recipe_world import replay
 from test_cifar_colour import archive
 from test_flowers17 import folder
 from test_mask_folder import carvana
@@ -50,7 +50,7 @@ def test_a_recipe_runs_end_to_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe = yaml.safe_load((ROOT / "recipes" / f"{name}.yaml").read_text())
-    [(dataset, options)] = recipe["datasets"].items()
+    [options] = recipe["datasets"].values()
     stand_in(options, tmp_path / "source")
     recipe["model"] |= model
     if "kind" in model:  # as the recipe's own text says
@@ -58,15 +58,6 @@ def test_a_recipe_runs_end_to_end(
     recipe["train"] |= {"epochs": 1, "batch_size": 2}
     recipe["compare"]["resamples"] = 50
     recipe["report"]["images"] = 2
-    root = new_project(tmp_path / "project").root
-    (root / "params.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    monkeypatch.chdir(root)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    stages = [("code",), ("download", dataset), ("extract", dataset)]
-    stages += [(stage, dataset, loss) for loss in recipe["grid"]["losses"] for stage in ("train", "evaluate")]
-    for stage, *arguments in (*stages, ("compare",), ("report",)):
-        monkeypatch.setattr("sys.argv", [stage, *arguments])
-        import_module(f"pipeline.{stage}").main()
-    assert (root / "results" / "report.html").is_file()
+    root = replay(recipe, tmp_path / "project", monkeypatch)
     board = json.loads((root / "results" / "leaderboard.json").read_text())
     assert {row["loss"] for row in board if row["seeds"]} == set(recipe["grid"]["losses"])

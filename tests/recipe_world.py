@@ -1,0 +1,33 @@
+"""A recipe, run from end to end in this process, and every model that it leaves tried on a picture."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import new_project
+from PIL import Image
+
+from losslab import predict
+
+
+def replay(recipe: dict[str, Any], root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run every stage in a new project, which is then the working directory; its root."""
+    new_project(root)
+    (root / "params.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    [dataset] = recipe["grid"]["datasets"]
+    stages = [("code",), ("download", dataset), ("extract", dataset)]
+    stages += [(stage, dataset, loss) for loss in recipe["grid"]["losses"] for stage in ("train", "evaluate")]
+    for stage, *arguments in (*stages, ("compare",), ("report",)):
+        monkeypatch.setattr("sys.argv", [stage, *arguments])
+        import_module(f"pipeline.{stage}").main()
+    assert (root / "results" / "report.html").is_file()
+    Image.new("RGB", (90, 60), "teal").save("photo.png")
+    for model in (root / "results" / "models").rglob("seed*.safetensors"):
+        predict.run(["photo.png"], model, root / "masks" / model.parent.name)
+        with Image.open(root / "masks" / model.parent.name / "photo.mask.png") as mask:
+            assert mask.size == (90, 60)
+    return root
