@@ -13,7 +13,9 @@ from recipe_world import replay
 from losslab import params
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
-DIVERGES = {"coco64_mae_dice": ["mse_published"]}
+DIVERGES = {"coco64_mae_dice": {"mse_published"}}
+# Report B's Dice has a pole at o = −m − 1: with two steps it is chance whether an output comes near.
+MAY_DIVERGE = {"shapes_mse_dice_scale": {f"mse_dice_{scale}_published" for scale in (200, 300, 400)}}
 COCO = ROOT.parent / "shared" / "coco_mini"
 
 
@@ -106,8 +108,9 @@ def test_a_recipe_runs_end_to_end(path: Path, tmp_path: Path, shapes: Path, monk
     recipe = yaml.safe_load(path.read_text())
     shrink(recipe, shapes)
     root = replay(recipe, tmp_path, monkeypatch)
-    scored = [loss for loss in recipe["grid"]["losses"] if loss not in DIVERGES.get(path.stem, ())]
+    diverged = {path.stem for path in (root / "results/history").rglob("*.csv") if "diverged" in path.read_text()}
+    must = DIVERGES.get(path.stem, set())
+    assert must <= diverged <= must | MAY_DIVERGE.get(path.stem, set())
     board = json.loads((root / "results" / "leaderboard.json").read_text())
-    assert [
-        row["loss"] for row in board if row["metric"] == "miou" and row["threshold"] == "tuned" and row["seeds"]
-    ] == scored
+    scored = [row["loss"] for row in board if (row["metric"], row["threshold"]) == ("miou", "tuned") and row["seeds"]]
+    assert scored == [loss for loss in recipe["grid"]["losses"] if loss not in diverged]
