@@ -1,0 +1,187 @@
+"""Train and evaluate the grid on the machines of a Ray cluster: `python -m pipeline.grid`, on one of them.
+
+Each data set × loss that is out of date is a Ray task. Where it lands, it unpacks the commit into a folder of its own,
+pulls its tensors from the DVC remote, trains, evaluates, and pushes what came out with the run-cache. From there the
+results are restored here, and `dvc repro` has only `compare` and `report` left to run. Ray places tasks and repeats
+those of lost machines; what is out of date and what is done, DVC says.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tqdm import tqdm
+
+from losslab import params, tracking
+from losslab.errors import InputError, exit_on_error
+
+STAGES = ("train", "evaluate")
+DVC = (sys.executable, "-m", "dvc")
+# What a run leaves in the working tree is not an edit: it may be run again before that is committed.
+RESULTS = ("dvc.lock", "results/metrics.json")
+MAX_RETRIES = 3
+
+
+def main() -> None:
+    options = _options()
+    _check_repository()
+    settings = params.load()
+    ray = _connect()
+    _show("repro", "--pull", "extract")
+    _show("push", "--run-cache", "code", "extract")
+    _restore()
+    out_of_date = _out_of_date()
+    grid = [(dataset, loss) for dataset in settings.grid.datasets for loss in settings.grid.losses]
+    cells = [cell for cell in grid if not out_of_date.isdisjoint(_stages(*cell))]
+
+    processes, found = settings.train.processes, ray.cluster_resources()
+    cpus = options.cpus if options.cpus is not None else processes * settings.train.threads
+    gpus = options.gpus if options.gpus is not None else processes if "GPU" in found else 0
+    print(f"{len(cells)} of {len(grid)} to do, {cpus:g} processors and {gpus:g} GPUs each; the cluster has", end=" ")
+    print(f"{len(ray.nodes())} machines, {found.get('CPU', 0):g} processors and {found.get('GPU', 0):g} GPUs")
+    task = ray.remote(work).options(num_cpus=cpus, num_gpus=gpus, max_retries=MAX_RETRIES)
+    commit = ray.put(_commit())
+    waiting = {task.remote(commit, cell[0], _stages(*cell), _handed_on()): cell for cell in cells}
+    said = {}
+    with tqdm(total=len(waiting), desc="train, evaluate") as bar:
+        while waiting:
+            (done,), _ = ray.wait(list(waiting))
+            cell = waiting.pop(done)
+            try:
+                said[cell] = ray.get(done)
+            except ray.exceptions.RayError as error:
+                said[cell] = str(error)
+            if said[cell]:
+                bar.write(said[cell], file=sys.stderr)
+            bar.update()
+
+    _restore()
+    out_of_date = _out_of_date()
+    failed = []
+    for cell in cells:
+        for stage in [stage for stage in _stages(*cell) if stage in out_of_date][:1]:
+            failed.append(f"{stage} ({_reason(said[cell])})")
+    if failed:
+        raise InputError(f"{', '.join(failed)}; the others are done: mend it, commit, and run it again")
+    _show("repro")
+
+
+def work(commit: bytes, dataset: str, stages: list[str], environment: dict[str, str]) -> str:
+    """Run `stages` on a worker; what was printed if that failed, nothing if all went well.
+
+    Ray sends this function by value, being of `__main__`: a worker has losslab's environment and not this file.
+    """
+    with TemporaryDirectory(prefix="losslab-") as folder:
+
+        def failure(*arguments: str) -> str:
+            path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+            done = subprocess.run(
+                [sys.executable, "-m", "dvc", *arguments], cwd=folder, env=os.environ | environment | {"PATH": path},
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            )  # fmt: skip
+            return done.stdout.strip() or f"exit status {done.returncode}" if done.returncode else ""
+
+        archive = Path(folder, "commit.tar")
+        archive.write_bytes(commit)
+        shutil.unpack_archive(archive, folder, filter="data")
+        archive.unlink()
+        if failed := failure("pull", "code", f"extract@{dataset}"):
+            return failed
+        failed = failure("repro", "--single-item", *stages)
+        pushed = failure("push", "--run-cache", *stages)  # also after a failure: a training outlives its evaluation's
+        return failed or pushed
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.grid", description="Train and evaluate the grid on the machines of a Ray cluster."
+    )
+    parser.add_argument("--cpus", type=float, help="for each task; by default train.processes × train.threads")
+    parser.add_argument("--gpus", type=float, help="for each task, such as 0.5; by default train.processes, if any")
+    return parser.parse_args()
+
+
+def _check_repository() -> None:
+    edited = _run("git", "status", "--porcelain", "--", ".", *(f":!{path}" for path in RESULTS)).splitlines()
+    if edited:
+        names = ", ".join(line[3:] for line in edited)
+        raise InputError(f"not committed: {names}; commit it, for the other machines work on the commit")
+    try:
+        _run(*DVC, "config", "--project", "core.remote")
+    except InputError:
+        raise InputError("no DVC remote: `dvc remote add --default NAME URL`, and commit .dvc/config") from None
+
+
+def _connect() -> Any:
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # or an address where nothing is costs a quarter of an hour
+    try:
+        import ray
+    except ImportError:
+        raise InputError("Ray is not installed: `make ray`") from None
+    try:
+        ray.init("auto", log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"no Ray cluster: `ray start --head`, or set RAY_ADDRESS ({reason})") from None
+    return ray
+
+
+def _stages(dataset: str, loss: str) -> list[str]:
+    return [f"{stage}@{dataset}-{loss}" for stage in STAGES]
+
+
+def _restore() -> None:
+    """Check out what the run-cache has, here or in the remote, and run nothing.
+
+    DVC has no such option, so the shell that it would run a stage in is one that fails.
+    """
+    command = [*DVC, "repro", "--single-item", "--pull", "--keep-going", *STAGES]
+    subprocess.run(command, env=os.environ | {"SHELL": "false"}, capture_output=True)
+
+
+def _out_of_date() -> set[str]:
+    return set(json.loads(_run(*DVC, "status", "--json", *STAGES)))
+
+
+def _commit() -> bytes:
+    """The commit as an archive, with dvc.lock as it is here: workers need no access to the git repository."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder, "commit")
+        _run("git", "clone", "--quiet", "--depth=1", Path.cwd().as_uri(), str(root))
+        shutil.copy("dvc.lock", root)
+        return Path(shutil.make_archive(str(root), "tar", root)).read_bytes()
+
+
+def _handed_on() -> dict[str, str]:
+    """MLflow's variables if they name a server; if not, `report` brings MLflow up to the results here."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if tracking.is_off() or "://" not in uri or uri.startswith(("sqlite:", "file:")):
+        return {"LOSSLAB_MLFLOW": "off"}
+    return {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
+
+
+def _reason(said: str) -> str:
+    lines = said.splitlines() or ["not in the remote"]
+    return next((line for line in lines if line.startswith("error: ")), lines[-1]).removeprefix("error: ")
+
+
+def _show(*arguments: str) -> None:
+    if subprocess.run([*DVC, *arguments]).returncode:
+        raise InputError(f"`dvc {' '.join(arguments)}` failed, see above")
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise InputError((done.stderr.strip() or f"{command} failed").splitlines()[-1])
+    return done.stdout
+
+
+if __name__ == "__main__":
+    exit_on_error(main)
