@@ -34,20 +34,21 @@ def main() -> None:
     settings = params.load()
     ray = _connect()
     _show("repro", "--pull", "extract")
-    _show("push", "--run-cache", "code", "extract")
     _restore()
     out_of_date = _out_of_date()
     grid = [(dataset, loss) for dataset in settings.grid.datasets for loss in settings.grid.losses]
     cells = [cell for cell in grid if not out_of_date.isdisjoint(_stages(*cell))]
+    trained = {stage for cell in cells for stage in _stages(*cell)} - out_of_date
+    _show("push", "--run-cache", "code", "extract", *sorted(trained))
 
     processes, found = settings.train.processes, ray.cluster_resources()
     cpus = options.cpus if options.cpus is not None else processes * settings.train.threads
     gpus = options.gpus if options.gpus is not None else processes if "GPU" in found else 0
-    print(f"{len(cells)} of {len(grid)} to do, {cpus:g} processors and {gpus:g} GPUs each; the cluster has", end=" ")
-    print(f"{len(ray.nodes())} machines, {found.get('CPU', 0):g} processors and {found.get('GPU', 0):g} GPUs")
+    print(f"{len(cells)} of {len(grid)} to do, with {cpus:g} processors and {gpus:g} GPUs each")
+    print(f"the cluster has {found.get('CPU', 0):g} processors and {found.get('GPU', 0):g} GPUs")
     task = ray.remote(work).options(num_cpus=cpus, num_gpus=gpus, max_retries=MAX_RETRIES)
     commit = ray.put(_commit())
-    waiting = {task.remote(commit, cell[0], _stages(*cell), _handed_on()): cell for cell in cells}
+    waiting = {task.remote(commit, _stages(*cell), _handed_on()): cell for cell in cells}
     said = {}
     with tqdm(total=len(waiting), desc="train, evaluate") as bar:
         while waiting:
@@ -63,16 +64,13 @@ def main() -> None:
 
     _restore()
     out_of_date = _out_of_date()
-    failed = []
-    for cell in cells:
-        for stage in [stage for stage in _stages(*cell) if stage in out_of_date][:1]:
-            failed.append(f"{stage} ({_reason(said[cell])})")
-    if failed:
+    first = {cell: next((stage for stage in _stages(*cell) if stage in out_of_date), None) for cell in cells}
+    if failed := [f"{stage} ({_reason(said[cell])})" for cell, stage in first.items() if stage]:
         raise InputError(f"{', '.join(failed)}; the others are done: mend it, commit, and run it again")
     _show("repro")
 
 
-def work(commit: bytes, dataset: str, stages: list[str], environment: dict[str, str]) -> str:
+def work(commit: bytes, stages: list[str], environment: dict[str, str]) -> str:
     """Run `stages` on a worker; what was printed if that failed, nothing if all went well.
 
     Ray sends this function by value, being of `__main__`: a worker has losslab's environment and not this file.
@@ -91,9 +89,8 @@ def work(commit: bytes, dataset: str, stages: list[str], environment: dict[str, 
         archive.write_bytes(commit)
         shutil.unpack_archive(archive, folder, filter="data")
         archive.unlink()
-        if failed := failure("pull", "code", f"extract@{dataset}"):
-            return failed
-        failed = failure("repro", "--single-item", *stages)
+        # --pull fetches what the stages read; the run-cache, which grows, was looked through before this was asked for.
+        failed = failure("repro", "--single-item", "--pull", "--no-run-cache", *stages)
         pushed = failure("push", "--run-cache", *stages)  # also after a failure: a training outlives its evaluation's
         return failed or pushed
 
@@ -167,7 +164,7 @@ def _handed_on() -> dict[str, str]:
 
 
 def _reason(said: str) -> str:
-    lines = said.splitlines() or ["not in the remote"]
+    lines = said.splitlines() or ["it is not in the remote's run-cache"]
     return next((line for line in lines if line.startswith("error: ")), lines[-1]).removeprefix("error: ")
 
 
