@@ -8,6 +8,7 @@ those of lost machines; what is out of date and what is done, DVC says.
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -33,6 +34,7 @@ def main() -> None:
     _check_repository()
     settings = params.load()
     ray = _connect()
+    task = _task(ray, settings, options)
     _show("repro", "--pull", "extract")
     _restore()
     out_of_date = _out_of_date()
@@ -41,16 +43,10 @@ def main() -> None:
     trained = {stage for cell in cells for stage in _stages(*cell)} - out_of_date
     _show("push", "--run-cache", "code", "extract", *sorted(trained))
 
-    processes, found = settings.train.processes, ray.cluster_resources()
-    cpus = options.cpus if options.cpus is not None else processes * settings.train.threads
-    gpus = options.gpus if options.gpus is not None else processes if "GPU" in found else 0
-    print(f"{len(cells)} of {len(grid)} to do, with {cpus:g} processors and {gpus:g} GPUs each")
-    print(f"the cluster has {found.get('CPU', 0):g} processors and {found.get('GPU', 0):g} GPUs")
-    task = ray.remote(work).options(num_cpus=cpus, num_gpus=gpus, max_retries=MAX_RETRIES)
     commit = ray.put(_commit())
-    waiting = {task.remote(commit, _stages(*cell), _handed_on()): cell for cell in cells}
+    waiting = {task.remote(commit, cell[0], _stages(*cell), _handed_on()): cell for cell in cells}
     said = {}
-    with tqdm(total=len(waiting), desc="train, evaluate") as bar:
+    with tqdm(total=len(grid), initial=len(grid) - len(cells), desc="train, evaluate") as bar:
         while waiting:
             (done,), _ = ray.wait(list(waiting))
             cell = waiting.pop(done)
@@ -70,7 +66,7 @@ def main() -> None:
     _show("repro")
 
 
-def work(commit: bytes, stages: list[str], environment: dict[str, str]) -> str:
+def work(commit: bytes, dataset: str, stages: list[str], environment: dict[str, str]) -> str:
     """Run `stages` on a worker; what was printed if that failed, nothing if all went well.
 
     Ray sends this function by value, being of `__main__`: a worker has losslab's environment and not this file.
@@ -89,7 +85,10 @@ def work(commit: bytes, stages: list[str], environment: dict[str, str]) -> str:
         archive.write_bytes(commit)
         shutil.unpack_archive(archive, folder, filter="data")
         archive.unlink()
-        # --pull fetches what the stages read; the run-cache, which grows, was looked through before this was asked for.
+        # All tensors: the identity of a run, by which MLflow knows it, asks for more than a stage's own dependencies.
+        if failed := failure("pull", "code", f"extract@{dataset}"):
+            return failed
+        # Of the run-cache, which grows, the driver has already asked for these stages.
         failed = failure("repro", "--single-item", "--pull", "--no-run-cache", *stages)
         pushed = failure("push", "--run-cache", *stages)  # also after a failure: a training outlives its evaluation's
         return failed or pushed
@@ -122,11 +121,29 @@ def _connect() -> Any:
     except ImportError:
         raise InputError("Ray is not installed: `make ray`") from None
     try:
-        ray.init("auto", log_to_driver=False, logging_level="ERROR")
+        ray.init("auto", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"no Ray cluster: `ray start --head`, or set RAY_ADDRESS ({reason})") from None
     return ray
+
+
+def _task(ray: Any, settings: params.Params, options: argparse.Namespace) -> Any:
+    """`work` as a Ray task, which takes what the command line says of a machine, or what a training uses."""
+    machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]
+    processes = settings.train.processes
+    wanted = {
+        "CPU": processes * settings.train.threads if options.cpus is None else options.cpus,
+        "GPU": processes * any("GPU" in machine for machine in machines) if options.gpus is None else options.gpus,
+    }
+    if not any(all(machine.get(kind, 0) >= number for kind, number in wanted.items()) for machine in machines):
+        print(
+            f"no machine of the cluster has {wanted}: waiting for one; --cpus and --gpus ask for less", file=sys.stderr
+        )
+    try:
+        return ray.remote(work).options(num_cpus=wanted["CPU"], num_gpus=wanted["GPU"], max_retries=MAX_RETRIES)
+    except ValueError as error:
+        raise InputError(f"--cpus, --gpus: {error}") from None
 
 
 def _stages(dataset: str, loss: str) -> list[str]:
