@@ -11,8 +11,11 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,6 +33,8 @@ MAX_RETRIES = 3
 
 
 def main() -> None:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # while Ray waits, it lets no SystemExit through
     options = _options()
     _check_repository()
     settings = params.load()
@@ -46,7 +51,7 @@ def main() -> None:
     commit = ray.put(_commit())
     waiting = {task.remote(commit, cell[0], _stages(*cell), _handed_on()): cell for cell in cells}
     said = {}
-    with tqdm(total=len(grid), initial=len(grid) - len(cells), desc="train, evaluate") as bar:
+    with tqdm(total=len(grid), initial=len(grid) - len(cells), desc="train, evaluate") as bar, _cancelled(ray, waiting):
         while waiting:
             (done,), _ = ray.wait(list(waiting))
             cell = waiting.pop(done)
@@ -71,15 +76,22 @@ def work(commit: bytes, dataset: str, stages: list[str], environment: dict[str, 
 
     Ray sends this function by value, being of `__main__`: a worker has losslab's environment and not this file.
     """
-    with TemporaryDirectory(prefix="losslab-") as folder:
+    with TemporaryDirectory(prefix="losslab-", ignore_cleanup_errors=True) as folder:
 
         def failure(*arguments: str) -> str:
             path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-            done = subprocess.run(
+            said = None
+            with subprocess.Popen(
                 [sys.executable, "-m", "dvc", *arguments], cwd=folder, env=os.environ | environment | {"PATH": path},
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            )  # fmt: skip
-            return done.stdout.strip() or f"exit status {done.returncode}" if done.returncode else ""
+            ) as dvc:  # fmt: skip
+                try:
+                    while said is None:  # second by second, or Ray's cancelling would have to wait for its end
+                        with suppress(subprocess.TimeoutExpired):
+                            said = dvc.communicate(timeout=1)[0]
+                finally:
+                    dvc.terminate()
+            return said.strip() or f"exit status {dvc.returncode}" if dvc.returncode else ""
 
         archive = Path(folder, "commit.tar")
         archive.write_bytes(commit)
@@ -100,7 +112,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--cpus", type=float, help="for each task; by default train.processes × train.threads")
     parser.add_argument("--gpus", type=float, help="for each task, such as 0.5; by default train.processes, if any")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for name, number in vars(options).items():
+        if number is not None and (number < 0 or (number > 1 and number % 1)):
+            raise InputError(f"--{name}: {number:g} is neither whole nor between 0 and 1")
+    return options
 
 
 def _check_repository() -> None:
@@ -140,10 +156,19 @@ def _task(ray: Any, settings: params.Params, options: argparse.Namespace) -> Any
         print(
             f"no machine of the cluster has {wanted}: waiting for one; --cpus and --gpus ask for less", file=sys.stderr
         )
+    return ray.remote(work).options(num_cpus=wanted["CPU"], num_gpus=wanted["GPU"], max_retries=MAX_RETRIES)
+
+
+@contextmanager
+def _cancelled(ray: Any, tasks: Collection[Any]) -> Iterator[None]:
+    """End the tasks that are left when this is interrupted, and have them remove their folders."""
     try:
-        return ray.remote(work).options(num_cpus=wanted["CPU"], num_gpus=wanted["GPU"], max_retries=MAX_RETRIES)
-    except ValueError as error:
-        raise InputError(f"--cpus, --gpus: {error}") from None
+        yield
+    finally:
+        for task in tasks:
+            ray.cancel(task)
+        if tasks:
+            ray.wait(list(tasks), num_returns=len(tasks), timeout=20)
 
 
 def _stages(dataset: str, loss: str) -> list[str]:

@@ -1,12 +1,14 @@
 """The grid over the machines of a Ray cluster: nodes on this machine, and a folder as the DVC remote."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +123,34 @@ def test_a_stage_of_a_lost_node_is_run_by_another(project: Project, cluster: Clu
     nodes = {name: add_node(cluster, name) for name in ("one", "two")}
     with ThreadPoolExecutor() as pool:
         running = pool.submit(grid, project, MLFLOW_TRACKING_URI=server, LOSSLAB_MLFLOW="on")
-        while not list(marks.iterdir()):
-            assert not running.done(), running.result()
-            time.sleep(0.2)
+        wait_for(marks, running)
         (first,) = (path.name for path in marks.iterdir())
         lose(cluster, nodes.pop(first))
         go.touch()
         assert ran_here(running.result()) == [*BEFORE, *AFTER]
     assert {path.name: path.read_text() for path in marks.iterdir()} == {"one": server, "two": server}
     assert project.repro() == []
+
+
+def test_an_interrupted_grid_leaves_nothing_on_the_nodes(project: Project, cluster: Cluster, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    before_training(project, f"Path({str(marks)!r}, 'started').touch(); time.sleep(300)")
+    add_node(cluster, "one")
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(grid, project)
+        wait_for(marks, running)
+        (driver,) = (child for child in psutil.Process().children() if "pipeline.grid" in child.cmdline())
+        driver.send_signal(signal.SIGINT)
+        assert running.result().returncode == 130
+    assert list(Path(os.environ["TMPDIR"]).glob("losslab-*")) == []
+
+
+def wait_for(marks: Path, running: Future[subprocess.CompletedProcess[str]]) -> None:
+    """Until there is a mark."""
+    while not list(marks.iterdir()):
+        assert not running.done(), running.result()
+        time.sleep(0.2)
 
 
 def lose(cluster: Cluster, node: Any) -> None:
