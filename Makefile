@@ -7,7 +7,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 READY = .venv/ready
 
-.PHONY: repro jobs check recipe track ui test test-slow test-peer browser lock clean help
+.PHONY: repro jobs check recipe track ui test test-slow test-peer test-ray ray grid browser lock clean help
 
 repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
 	python -m pipeline.recover
@@ -19,6 +19,13 @@ repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a trai
 	dvc repro
 
 jobs: repro  ## the same; make jobs JOBS=4 for four at a time
+
+grid: $(READY)  ## train and evaluate on the machines of a Ray cluster; make grid OPTIONS="--gpus 0.5"
+	python -m pipeline.recover
+	python -m pipeline.grid $(OPTIONS)
+
+ray: $(READY)  ## install Ray, for make grid
+	uv pip install --quiet --require-hashes -r requirements-ray.lock
 
 check: $(READY)  ## check params.yaml
 	python -m losslab check
@@ -53,9 +60,14 @@ test-peer: $(READY)  ## mUNet against DLStudio's own, which this fetches
 	uv pip install --quiet --target .peer --no-deps --require-hashes -r tests/peer/requirements.txt
 	python -m pytest -m slow tests/peer
 
-lock: $(READY)  ## resolve pyproject.toml into requirements.lock
+test-ray: ray  ## make grid on two Ray nodes on this machine, one of which is lost
+	python -m pytest -m slow tests/test_grid.py
+
+lock: $(READY)  ## resolve pyproject.toml into requirements.lock, and its extra ray into requirements-ray.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 	  --group dev pyproject.toml -o requirements.lock
+	sed -n 's/^ray = \["\(.*\)"\]/\1/p' pyproject.toml | uv pip compile --quiet --universal --generate-hashes --no-header \
+	  --python-version 3.11 --constraints requirements.lock - -o requirements-ray.lock
 
 clean:  ## remove checkpoints and unfinished downloads
 	rm -rf checkpoints downloads
