@@ -35,13 +35,15 @@ def figures(options: "Options") -> list[Figure]:
             if path.name not in OURS:
                 Path(work, path.name).symlink_to(path.resolve())
         try:
+            plain(1)  # the first of each is slow
             report.write(settings, Path(work))
         except InputError as error:
             raise Skipped(f"the run is not finished ({error})") from None
         count = len(list(Path(work, "figures").rglob("*.png")))
         ours, theirs = in_turns(
-            options.rounds,
+            min(options.rounds, 3),
             partial(seconds, partial(report.write, settings, Path(work))),
             partial(seconds, partial(plain, count)),
+            warm=False,
         )
     return [figure(f"report, {count} figures", "s", ours, f"{count} plain plots", theirs)]
