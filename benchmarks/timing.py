@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 PROCESSORS = os.cpu_count() or 1
@@ -77,6 +76,8 @@ def seconds(work: Callable[[], object]) -> float:
 
 def machine() -> dict[str, Any]:
     """What the figures depend on, beside the code."""
+    import torch  # here, because the processes that extraction starts import this file too
+
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
