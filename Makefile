@@ -7,7 +7,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 READY = .venv/ready
 
-.PHONY: repro jobs check recipe track ui test test-slow test-peer test-ray ray grid browser lock clean help
+.PHONY: repro jobs check recipe track ui test test-slow test-peer test-ray bench ray grid browser lock clean help
 
 repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
 	python -m pipeline.recover
@@ -56,12 +56,18 @@ browser:  ## install Chromium for the tests of the report, where apt-get may (ro
 	  || echo "Chromium could not be installed: the tests of the report in a browser will be skipped"; \
 	else echo "install Chromium and chromedriver (Debian: chromium chromium-driver) for the tests of the report"; fi
 
-test-peer: $(READY)  ## mUNet against DLStudio's own, which this fetches
-	uv pip install --quiet --target .peer --no-deps --require-hashes -r tests/peer/requirements.txt
+test-peer: .peer  ## mUNet against DLStudio's own, which this fetches
 	python -m pytest -m slow tests/peer
 
 test-ray: ray  ## make grid on two Ray nodes on this machine, one of which is lost
 	python -m pytest -m slow tests/test_grid.py
+
+bench: .peer  ## speed beside baselines and goals; ONLY="training losses" for some, COCO=FOLDER for extraction
+	python -W ignore benchmarks/speed.py $(if $(ONLY),--only $(ONLY)) $(if $(COCO),--coco $(COCO))
+
+.peer: tests/peer/requirements.txt $(READY)
+	uv pip install --quiet --target .peer --no-deps --require-hashes -r tests/peer/requirements.txt
+	touch $@
 
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock, and its extra ray into requirements-ray.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 from PIL import Image
+from timing import PROCESSORS, Figure, Goal, Skipped, figure
 
 from losslab import data
 from losslab.data.coco_selection import Selected, Selection, SplitSelection
@@ -30,6 +31,7 @@ from losslab.data.coco_selection import Selected, Selection, SplitSelection
 if TYPE_CHECKING:
     # Imported where they are used: a spawned process imports this file, and has no part in the literal method.
     from pycocotools.coco import COCO
+    from speed import Options
 
 Pair = tuple[dict[str, Any], dict[str, Any]]  # image record, annotation
 
@@ -85,9 +87,43 @@ def timed(work: Callable[[], None], images: int) -> tuple[float, float]:
     return images / (time.perf_counter() - wall), 1e3 * (time.process_time() - processor) / images
 
 
-def main() -> None:
+def measure(source: Path, split: str, size: int, repeat: int, rounds: int, workers: int) -> list[Figure]:
     from pycocotools.coco import COCO
 
+    with contextlib.redirect_stdout(io.StringIO()):  # it chats
+        coco = COCO(str(source / "annotations" / f"instances_{split}.json"))
+    pairs = list(largest_objects(coco))
+    folder = source / split
+    literal(coco, folder, pairs[:8], size)  # its imports are not its work
+    theirs, ours, alone = [], [], []
+    with tempfile.TemporaryDirectory() as work:
+        for _ in range(rounds):
+            theirs.append(timed(lambda: literal(coco, folder, pairs, size), len(pairs)))
+            for figures, processes, times in ((ours, workers, repeat), (alone, 1, 1)):
+                raw, out = Path(work, "raw"), Path(work, "out")
+                raw.mkdir()
+                out.mkdir()
+                (raw / "selection.json").write_bytes(msgspec.json.encode(selection(folder, pairs, times)))
+                extract = partial(dataset(size, processes).write_tensors, raw, out)
+                figures.append(timed(extract, len(pairs) * times))
+                shutil.rmtree(raw)
+                shutil.rmtree(out)
+    rates, costs = ([[found[part] for found in whose] for whose in (ours, theirs)] for part in (0, 1))
+    costs[0] = [cost for _, cost in alone]
+    what = f"extraction to {size}×{size}"
+    return [
+        figure(f"{what}, {workers} processes", "images/s", rates[0], "report A", rates[1], Goal("ratio", "≥", 3)),
+        figure(f"{what}, processor time of an image", "ms", costs[0], "report A", costs[1]),
+    ]
+
+
+def figures(options: "Options") -> list[Figure]:
+    if options.coco is None:
+        raise Skipped("it needs a folder in COCO's layout: `make bench COCO=FOLDER`")
+    return measure(options.coco, "train2017", 256, 10, min(options.rounds, 3), PROCESSORS)
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--split", default="train2017")
@@ -96,30 +132,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-
-    with contextlib.redirect_stdout(io.StringIO()):  # it chats
-        coco = COCO(str(args.folder / "annotations" / f"instances_{args.split}.json"))
-    pairs = list(largest_objects(coco))
-    folder = args.folder / args.split
-    literal(coco, folder, pairs[:8], args.size)  # its imports are not its work
-    theirs, ours, alone = [], [], []
-    with tempfile.TemporaryDirectory() as work:
-        for _ in range(args.rounds):
-            theirs.append(timed(lambda: literal(coco, folder, pairs, args.size), len(pairs)))
-            for figures, workers, repeat in ((ours, args.workers, args.repeat), (alone, 1, 1)):
-                raw, out = Path(work, "raw"), Path(work, "out")
-                raw.mkdir()
-                out.mkdir()
-                (raw / "selection.json").write_bytes(msgspec.json.encode(selection(folder, pairs, repeat)))
-                extract = partial(dataset(args.size, workers).write_tensors, raw, out)
-                figures.append(timed(extract, len(pairs) * repeat))
-                shutil.rmtree(raw)
-                shutil.rmtree(out)
-    print(f"{len(pairs)} images to {args.size}×{args.size}, {args.rounds} rounds, medians")
-    one, many = np.median([rate for rate, _ in theirs]), np.median([rate for rate, _ in ours])
-    print(f"images/s: literal method {one:.0f}, losslab with {args.workers} processes {many:.0f}: {many / one:.2f}×")
-    old, new = np.median([cost for _, cost in theirs]), np.median([cost for _, cost in alone])
-    print(f"processor time an image: literal method {old:.2f} ms, losslab {new:.2f} ms: {old / new:.2f}×")
+    for row in measure(args.folder, args.split, args.size, args.repeat, args.rounds, args.workers):
+        print(f"{row.what}: {row.ours:.2f} {row.unit}, {row.baseline} {row.theirs:.2f} {row.unit}: {row.ratio:.2f} ×")
 
 
 if __name__ == "__main__":

@@ -18,11 +18,15 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from timing import Figure, Goal
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from speed import Options
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "tests/losses")]
 
@@ -129,6 +133,21 @@ def verdicts(rows: list[dict[str, Any]]) -> dict[str, Any]:
         elif found["other"] and found["ratio"] > 1.1:
             slow[f"{found['kind']} {options} {found['other']}"] = found["ratio"]
     return {"slower_than_1.1x": slow, "less_than_20x_faster_than_the_loop": slow_loops}
+
+
+def figures(_: "Options") -> list[Figure]:
+    """The worst of all losses beside another library, and beside its plain loop."""
+    torch.set_num_threads(1)
+    rows = measure(argparse.Namespace(images=32, size=64, seconds=0.5, device="cpu", kinds=sorted(KINDS)))
+    found = []
+    for loop, goal in ((False, Goal("ratio", "≤", 1.1)), (True, Goal("ratio", "≤", 1 / 20))):
+        these = [row for row in rows if row["other"] and (row["other"] == "plain loop") is loop]
+        worst = max(these, key=lambda row: row["ratio"])
+        what = (
+            f"slowest of {len(these)} {'published losses' if loop else 'pairs'} beside its baseline: `{worst['kind']}`"
+        )
+        found.append(Figure(what, "ms", worst["ms"], worst["other"], worst["other_ms"], worst["ratio"], goal))
+    return found
 
 
 def main() -> None:

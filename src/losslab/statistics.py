@@ -10,7 +10,7 @@ Every loss is trained with the same seeds and scored on the same images, so diff
   Where one run in six fails outright it was 91 to 92 % for a mean: few seeds cannot show what is rare. One seed has no
   deviation: its interval covers images only.
 
-The figures are those of `python benchmarks/statistics.py --simulations 1000`.
+The figures are those of `python benchmarks/coverage_of_intervals.py --simulations 1000`.
 """
 
 from collections.abc import Callable, Sequence

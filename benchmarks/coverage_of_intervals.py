@@ -1,6 +1,6 @@
 """Are the statistics right? Simulated runs with a known truth: coverage of intervals, false positives, power.
 
-    python benchmarks/statistics.py [--simulations 2000]
+    python benchmarks/coverage_of_intervals.py [--simulations 2000]
 
 Coverage is that of 95 % intervals of mIoU for one loss and for a difference to the baseline, of three kinds:
 `percentile`, both seeds and images resampled, as bootstrap intervals mostly are; `expanded`, the same with the seeds'
@@ -19,8 +19,6 @@ from pathlib import Path
 import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "tests")]
-# This file's own folder would hide the standard library's `statistics`.
-sys.path = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).parent]
 
 from simulated_runs import SETTINGS, Simulation, comparison  # noqa: E402
 

@@ -1,0 +1,40 @@
+"""`make bench` from the front door, with a piece that costs nothing: extraction without a folder to extract."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ROOT
+
+
+def bench(out: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "benchmarks/speed.py", "--only", "extraction", "--out", str(out)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_table_says_what_was_not_measured_and_keeps_what_was_before(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    first = bench(out)
+    assert first.returncode == 0, first.stderr
+    assert "| extraction | not measured: it needs a folder in COCO's layout" in first.stdout
+
+    figures = json.loads(out.read_text())
+    row = {"what": "step", "unit": "s", "ours": 3.0, "baseline": "peer", "theirs": 2.0, "ratio": 1.5}
+    figures["pieces"]["training"] = [
+        {**row, "goal": {"of": "ratio", "sign": "≤", "bound": 1.1}},
+        {**row, "goal": {"of": "ours", "sign": "≤", "bound": 5}},
+        {**row, "goal": None},
+    ]
+    out.write_text(json.dumps(figures))
+    second = bench(out).stdout
+    start = "| step | 3 s | 2 s (peer) | 1.5 × |"
+    assert [line for line in second.splitlines() if line.startswith("| step")] == [
+        f"{start} ≤ 1.1 × | **no** |",
+        f"{start} ≤ 5 s | yes |",
+        f"{start} – | – |",
+    ]
+    assert json.loads(out.read_text()) == figures
+
+    out.write_text(json.dumps(figures | {"machine": "another"}))
+    assert "| step" not in bench(out).stdout
