@@ -44,6 +44,9 @@ def main() -> None:
     dtype = devices.compute_dtype(settings, device)
     train(network, loss, data, settings, arguments.seed, dtype, progress, lambda _: None, arguments.loss)
 
+    if progress.diverged:
+        print(f"{arguments.loss}, seed {arguments.seed}: not finite from iteration {progress.rows[-1].step} on")
+        return
     windows = [row.value for row in progress.rows if (row.split, row.metric) == ("train", "loss")]
     means = np.reshape(windows, (arguments.iterations // 500, -1)).mean(1)
     print(

@@ -137,6 +137,19 @@ def test_the_body_of_a_loss_runs_the_losses_that_use_it(clean: Project) -> None:
     assert set(clean.repro()) == {"code", "train@shapes-dice", "evaluate@shapes-dice", *AFTER}
 
 
+def test_a_change_of_the_report_runs_the_report_alone(clean: Project) -> None:
+    for file, old, new in (
+        ("src/losslab/report/answer.py", "comes first", "leads"),
+        ("src/losslab/report/style.css", "body {", "body {\n  hyphens: auto;"),
+        ("src/losslab/figures/style.py", '"font.size": 10', '"font.size": 11'),
+    ):
+        path = clean.root / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+    assert clean.repro() == ["code", "report"]
+
+
 def test_dvc_shows_metrics_params_plots_and_the_graph(clean: Project) -> None:
     assert "shapes.dice.miou_tuned" in clean.run("dvc", "metrics", "show").stdout
     assert "train@shapes-dice" in clean.run("dvc", "dag").stdout
