@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,9 @@ import yaml
 from losslab.data.fetch import fetch_package
 
 ROOT = Path(__file__).resolve().parent.parent
+# What a shell starts in the background ignores Ctrl-C, and so do its children: tests that send it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")
 
 
