@@ -101,8 +101,8 @@ def add_readme_loss(root: Path) -> dict[str, Any]:
         for pattern in (r"Write `(.+?)`", r"```python\n(.+?)```", r"`(\"\w+\": .+?,)`", r"`(\w+: \{kind: .+?\})`")
     )
     (root / file).write_text(textwrap.dedent(source))
-    registry = root / "src/losslab/losses/__init__.py"
-    registry.write_text(registry.read_text().replace("KINDS = {\n", f"KINDS = {{\n    {line}\n", 1))
+    kinds = root / "src/losslab/losses/__init__.py"
+    kinds.write_text(kinds.read_text().replace("KINDS = {\n", f"KINDS = {{\n    {line}\n", 1))
     return yaml.safe_load(entry)
 
 

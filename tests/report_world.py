@@ -143,7 +143,7 @@ def _board(
             if not found.seeds:
                 row.status = f"diverged: {seeds} of {seeds} seeds, first at step 10"
                 continue
-            row.mean = float(statistics.seed_values(found.counts[threshold], metric).mean())
+            row.mean = float(statistics.from_counts(found.counts[threshold], statistics.unweighted)[metric].mean())
             row.low, row.high = row.mean - 0.02, row.mean + 0.02
             row.verdict = "baseline"
             if baseline in diverged:

@@ -12,7 +12,7 @@ import numpy as np
 from losslab.comparison import Comparison, Evidence
 from losslab.params import Compare
 from losslab.scores import THRESHOLDS, Scores
-from losslab.statistics import Counts, Floats, Resampler, from_counts, seed_values
+from losslab.statistics import Counts, Floats, Resampler, from_counts, unweighted
 
 SETTINGS = Compare(baseline="loss0", confidence=0.95, resamples=400, seed=0)
 
@@ -56,7 +56,7 @@ class Simulation:
         """`[L]`: mIoU over `parts` × 50 seeds and `parts` × 2,000 images: with 10, known to 0.1 points."""
         whole = replace(self, seeds=50, images=2000)
         rng = np.random.default_rng(12345)
-        found = [[seed_values(table, "miou").mean() for table in whole.counts(rng)] for _ in range(parts)]
+        found = [[from_counts(table, unweighted)["miou"].mean() for table in whole.counts(rng)] for _ in range(parts)]
         return np.mean(found, axis=0)
 
 

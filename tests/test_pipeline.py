@@ -40,6 +40,13 @@ def clean(repository: Project) -> Iterator[Project]:
     assert set(repository.repro()) <= {"code"}, "going back computes nothing"
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace the first occurrence of a text that is there."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
 def outputs(project: Project) -> dict[str, str]:
     lock = yaml.safe_load((project.root / "dvc.lock").read_text())
     return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage.get("outs", [])}
@@ -122,18 +129,12 @@ def test_comments_and_docstrings_run_nothing_but_code(clean: Project) -> None:
         ("src/losslab/training.py", '"""The training loop', '"""The loop'),
         ("src/losslab/metrics.py", '"""Intersection over union', '"""IoU, intersection over union'),
     ):
-        path = clean.root / file
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new))
+        edit(clean.root / file, old, new)
     assert clean.repro() == ["code"]
 
 
 def test_the_body_of_a_loss_runs_the_losses_that_use_it(clean: Project) -> None:
-    path = clean.root / "src/losslab/losses/dice.py"
-    text = path.read_text()
-    assert "return " in text
-    path.write_text(text.replace("return ", "return 1.5 * ", 1))
+    edit(clean.root / "src/losslab/losses/dice.py", "return ", "return 1.5 * ")
     assert set(clean.repro()) == {"code", "train@shapes-dice", "evaluate@shapes-dice", *AFTER}
 
 
@@ -143,10 +144,7 @@ def test_a_change_of_the_report_runs_the_report_alone(clean: Project) -> None:
         ("src/losslab/report/style.css", "body {", "body {\n  hyphens: auto;"),
         ("src/losslab/figures/style.py", '"font.size": 10', '"font.size": 11'),
     ):
-        path = clean.root / file
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new, 1))
+        edit(clean.root / file, old, new)
     assert clean.repro() == ["code", "report"]
 
 

@@ -114,12 +114,6 @@ class Resampler:
         return shares
 
 
-def seed_values(counts: Counts, metric: str) -> Floats:
-    """`[S]`: the metric of each seed from counts `[S, N, C, 4]`."""
-    values: Floats = from_counts(counts, unweighted)[metric][0]
-    return values
-
-
 def from_counts(counts: Counts, sums: Sums) -> dict[str, Floats]:
     """Each of `METRICS`, `[D, S]`, from counts `[S, N, C, 4]`; NaN where there is nothing to measure.
 

@@ -15,7 +15,6 @@ from markupsafe import Markup
 from tqdm import tqdm
 
 from losslab import figures
-from losslab.figures import signed
 from losslab.files import atomic_file, atomic_folder
 from losslab.leaderboard import Row
 from losslab.params import Params
@@ -92,7 +91,7 @@ def _page(params: Params, sections: list[dict[str, Any]]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["signed"] = signed
+    environment.filters["signed"] = figures.signed
     environment.filters["yaml"] = lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
     here = Path(__file__).parent
     script = (here / "script.js").read_text(encoding="utf-8")
