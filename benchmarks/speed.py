@@ -20,6 +20,7 @@ from timing import ROOT, Figure, Goal, Skipped, machine
 
 PIECES = {
     "training": "training_step",
+    "gpu": "gpu",
     "loading": "loading",
     "extraction": "extract",
     "losses": "losses",

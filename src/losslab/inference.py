@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from losslab.constants import constant
 from losslab.losses import Loss
 
 
@@ -35,8 +36,7 @@ class Normalisation:
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 `[N, C, H, W]` → float32, of zero mean and unit deviation if these are the images', channels last."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
+        mean, std = (constant(values, images.device).view(1, -1, 1, 1) for values in (self.mean, self.std))
         return images.contiguous(memory_format=torch.channels_last).float().sub_(mean).div_(std)
 
 

@@ -102,6 +102,8 @@ class Train(Section):
     """Of each process."""
     processes: Annotated[Count, Field(le=1024)] = 1
     """Processes that share each batch, one a GPU where there are several; the batch is the same, its bits are not."""
+    cuda_graphs: bool = False
+    """On a GPU, in one process: replay the training step as one CUDA graph, so that starting kernels costs little."""
     deterministic: bool
 
 

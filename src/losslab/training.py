@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from losslab import distributed
+from losslab import distributed, graphs
 from losslab.counting import ThresholdCurve
 from losslab.history import Row
 from losslab.inference import Normalisation, forward, predict
@@ -96,6 +96,20 @@ def train(
         optimizer.load_state_dict(progress.state["optimizer"])
         schedule.load_state_dict(progress.state["schedule"])
 
+    def step(batch: Tensor, mirror: Tensor) -> Tensor:
+        images, masks = flip(data.images[batch[share]], mirror[:, share]), flip(data.masks[batch], mirror)
+        batch_maps = None if maps is None else flip(maps[batch], mirror)
+        logits = distributed.gather(forward(parallel, images, data.normalise, dtype))  # [B, C, H, W]
+        value = loss(logits, masks, batch_maps)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return value.detach()
+
+    run: graphs.Step = step
+    if settings.cuda_graphs and graphs.possible(device):
+        run = graphs.Replayed(step, optimizer, device)
+
     with tqdm(
         total=settings.epochs * steps * batch_size,
         initial=progress.epoch * steps * batch_size,
@@ -106,22 +120,15 @@ def train(
         while progress.epoch < settings.epochs and not progress.diverged:
             generator = torch.Generator().manual_seed(epoch_seed(seed, progress.epoch))
             order = torch.randperm(count, generator=generator)[: steps * batch_size].view(steps, batch_size).to(device)
-            flips = (torch.rand(2, steps, batch_size, 1, 1, 1, generator=generator) < 0.5).to(device)
+            flips = (torch.rand(2, steps, batch_size, 1, 1, 1, generator=generator) < 0.5).to(device) & settings.flips
             losses = torch.zeros(steps, device=device)
             network.train()
-            for step in range(steps):
-                batch, mirror = order[step], flips[:, step] & settings.flips
-                images, masks = flip(data.images[batch[share]], mirror[:, share]), flip(data.masks[batch], mirror)
-                batch_maps = None if maps is None else flip(maps[batch], mirror)
-                logits = distributed.gather(forward(parallel, images, data.normalise, dtype))  # [B, C, H, W]
-                value = loss(logits, masks, batch_maps)
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+            for index in range(steps):
+                value = run(order[index], flips[:, index])
                 schedule.step()
-                losses[step] = value.detach()
+                losses[index] = value
                 bar.update(batch_size)
-                if not bar.disable and step % 20 == 0:
+                if not bar.disable and index % 20 == 0:
                     bar.set_postfix(loss=f"{value.item():.4f}", refresh=False)
 
             progress.epoch += 1

@@ -38,7 +38,7 @@ class BCE(Loss):
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
         weight = pos_weight(self.pos_weight, target)
         if self.label_smoothing:
-            target = target.lerp(target.new_tensor(0.5), self.label_smoothing)
+            target = target.lerp(target.new_full((), 0.5), self.label_smoothing)
         return binary_cross_entropy_with_logits(logits, target, pos_weight=weight)
 
     def fitted(self, masks: Tensor) -> Loss:

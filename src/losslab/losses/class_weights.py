@@ -6,6 +6,7 @@ import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor
 
+from losslab.constants import constant
 from losslab.errors import did_you_mean
 
 Weights = str | float | tuple[float, ...]
@@ -54,10 +55,10 @@ def pos_weight(option: Weights, target: Tensor) -> Tensor | None:
 
 def listed(option: Weights, target: Tensor, count: int) -> Tensor:
     """A list of weights as a tensor `[count]` beside `target`."""
-    weights = target.new_tensor(option)
-    if len(weights) != count:
-        raise ValueError(f"{len(weights)} weights are given: {list(weights)}; this data set needs {count}")
-    return weights
+    assert isinstance(option, tuple)
+    if len(option) != count:
+        raise ValueError(f"{len(option)} weights are given: {list(option)}; this data set needs {count}")
+    return constant(option, target.device, target.dtype)
 
 
 def balanced_pos_weight(planes: Tensor) -> Tensor:

@@ -1,0 +1,73 @@
+"""Training on a GPU: replayed steps beside steps started kernel by kernel, and large batches beside the peak."""
+
+from typing import TYPE_CHECKING
+
+import peer
+import torch
+from timing import ROOT, Figure, Goal, Skipped, figure, in_turns, seconds
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from training_step import ours
+
+from losslab import models, params
+from losslab.data.purdue_shapes import CLASSES
+from losslab.params import Params
+
+if TYPE_CHECKING:
+    from speed import Options
+
+SIDE = 8192
+"""Of the square matrices whose product is the peak."""
+
+
+def figures(options: "Options") -> list[Figure]:
+    if not torch.cuda.is_available():
+        raise Skipped("it needs a GPU")
+    if not peer.TEST.is_file():
+        raise Skipped("data/raw/shapes is empty; run `dvc repro extract`")
+    return on(torch.device("cuda"), options.rounds)
+
+
+def on(device: torch.device, rounds: int, steps: int = 500, batch: int = 256, side: int = SIDE) -> list[Figure]:
+    """mUNet at the published batch of 4, for `steps` steps, and at `batch`."""
+    recipe = params.check(ROOT / "recipes/shapes_mse_dice_alpha.yaml")
+    graphs = with_options(recipe, cuda_graphs=True)
+    replayed, started = in_turns(
+        rounds, lambda: ours(graphs, "mse_published", steps), lambda: ours(recipe, "mse_published", steps)
+    )
+    what = f"training, mUNet, batches of {recipe.train.batch_size}, float32, CUDA graphs"
+    found = [figure(what, "images/s", replayed, "without", started, Goal("ours", "≥", 1500))]
+
+    large = with_options(recipe, cuda_graphs=True, batch_size=batch, precision="bfloat16")
+    work = operations(models.registry.build(recipe.model, in_channels=3, classes=len(CLASSES))) / 1e12
+    own, peak = in_turns(
+        rounds, lambda: ours(large, "mse_published", max(steps // 10, 4)) * work, lambda: product(device, side)
+    )
+    what = f"the same, batches of {batch}, bfloat16"
+    return [*found, figure(what, "TFLOP/s", own, "matrix product, bfloat16", peak, Goal("ratio", "≥", 0.35))]
+
+
+def with_options(settings: Params, **options: object) -> Params:
+    return settings.model_copy(update={"train": settings.train.model_copy(update=options)})
+
+
+def operations(network: nn.Module) -> int:
+    """Additions and multiplications of one image's forward and backward pass."""
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, 64, 64)).sum().backward()
+    return counter.get_total_flops()
+
+
+def product(device: torch.device, side: int) -> float:
+    """TFLOP/s of products of square matrices."""
+    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+
+    def multiply(times: int) -> None:
+        for _ in range(times):
+            a @ b
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    multiply(3)
+    times = 20
+    return times * 2 * side**3 / seconds(lambda: multiply(times)) / 1e12
