@@ -9,8 +9,8 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, relu
+from torch import Tensor, nn, relu_
+from torch.nn.functional import max_pool2d
 
 from losslab.models.sizes import need_multiple
 
@@ -61,7 +61,7 @@ class MUNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         need_multiple(x, 8, "munet")
         quarter = self.first_quarter
-        x = max_pool2d(relu(self.conv_in(x)), 2)  # [N, 64, H/2, W/2]
+        x = max_pool2d(relu_(self.conv_in(x)), 2)  # [N, 64, H/2, W/2]
         across_1 = x = chain(x, self.skip64DN_arr[:quarter])
         x = self.bn1DN(chain(self.skip64dsDN(x), self.skip64DN_arr[quarter:]))
         across_2 = x  # [N, 64, H/4, W/4]
@@ -93,9 +93,9 @@ class Down(nn.Module):
         self.downsampler = nn.Conv2d(before, after, 1, stride=2) if halve else None
 
     def forward(self, x: Tensor) -> Tensor:
-        out = relu(self.bn1(self.convo1(x)))
+        out = relu_(self.bn1(self.convo1(x)))
         if not self.widens:
-            out = relu(self.bn2(self.convo2(out)))
+            out = relu_(self.bn2(self.convo2(out)))
         if self.downsampler is not None:
             out, x = self.downsampler(out), self.downsampler(x)
         if self.skip:
@@ -114,9 +114,9 @@ class Up(nn.Module):
         self.upsampler = nn.ConvTranspose2d(before, after, 1, stride=2, output_padding=1) if double else None
 
     def forward(self, x: Tensor) -> Tensor:
-        out = relu(self.bn1(self.convoT1(x)))
+        out = relu_(self.bn1(self.convoT1(x)))
         if not self.narrows:
-            out = relu(self.bn2(self.convoT2(out)))
+            out = relu_(self.bn2(self.convoT2(out)))
         if self.upsampler is not None:
             out, x = self.upsampler(out), self.upsampler(x)
         if self.skip:
