@@ -76,16 +76,18 @@ def seconds(work: Callable[[], object]) -> float:
 
 def machine() -> dict[str, Any]:
     """What the figures depend on, beside the code."""
-    import torch  # here, because the processes that extraction starts import this file too
+    # Here, because the processes that extraction starts import this file too.
+    import torch
+
+    from losslab import devices
 
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    bf16 = any(torch.cpu.get_capabilities().get(feature) for feature in ("avx512_bf16", "amx_bf16"))
     return {
         "processor": names[0] if names else platform.processor(),
         "processors": PROCESSORS,
-        "bf16": bf16,
+        "bf16": devices.cpu_has_bf16(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -36,7 +36,7 @@ def prepare(train: Train) -> torch.device:
 def compute_dtype(train: Train, device: torch.device) -> torch.dtype:
     """What convolutions compute in: bfloat16 if asked for, or by `auto` where the processor has it."""
     if train.precision == "auto":
-        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16()
         return torch.bfloat16 if native and device.type != "mps" else torch.float32
     return torch.bfloat16 if train.precision == "bfloat16" else torch.float32
 
@@ -67,5 +67,6 @@ def name_of(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _cpu_has_bf16() -> bool:
+def cpu_has_bf16() -> bool:
+    """Whether the processor has instructions for bfloat16."""
     return any(torch.cpu.get_capabilities().get(feature) for feature in ("avx512_bf16", "amx_bf16"))
