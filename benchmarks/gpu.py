@@ -16,20 +16,17 @@ from losslab.params import Params
 if TYPE_CHECKING:
     from speed import Options
 
-SIDE = 8192
-"""Of the square matrices whose product is the peak."""
-
 
 def figures(options: "Options") -> list[Figure]:
     if not torch.cuda.is_available():
         raise Skipped("it needs a GPU")
     if not peer.TEST.is_file():
         raise Skipped("data/raw/shapes is empty; run `dvc repro extract`")
-    return on(torch.device("cuda"), options.rounds)
+    return measured(options.rounds, steps=500, batch=256, side=8192)
 
 
-def on(device: torch.device, rounds: int, steps: int = 500, batch: int = 256, side: int = SIDE) -> list[Figure]:
-    """mUNet at the published batch of 4, for `steps` steps, and at `batch`."""
+def measured(rounds: int, steps: int, batch: int, side: int) -> list[Figure]:
+    """mUNet at the published batch of 4, for `steps` steps, and at `batch`; `side` is of the peak's matrices."""
     recipe = params.check(ROOT / "recipes/shapes_mse_dice_alpha.yaml")
     graphs = with_options(recipe, cuda_graphs=True)
     replayed, started = in_turns(
@@ -41,7 +38,7 @@ def on(device: torch.device, rounds: int, steps: int = 500, batch: int = 256, si
     large = with_options(recipe, cuda_graphs=True, batch_size=batch, precision="bfloat16")
     work = operations(models.registry.build(recipe.model, in_channels=3, classes=len(CLASSES))) / 1e12
     own, peak = in_turns(
-        rounds, lambda: ours(large, "mse_published", max(steps // 10, 4)) * work, lambda: product(device, side)
+        rounds, lambda: ours(large, "mse_published", max(steps // 10, 4)) * work, lambda: product(side)
     )
     what = f"the same, batches of {batch}, bfloat16"
     return [*found, figure(what, "TFLOP/s", own, "matrix product, bfloat16", peak, Goal("ratio", "≥", 0.35))]
@@ -58,14 +55,15 @@ def operations(network: nn.Module) -> int:
     return counter.get_total_flops()
 
 
-def product(device: torch.device, side: int) -> float:
+def product(side: int) -> float:
     """TFLOP/s of products of square matrices."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
 
     def multiply(times: int) -> None:
         for _ in range(times):
             a @ b
-        if device.type == "cuda":
+        if a.is_cuda:
             torch.cuda.synchronize()
 
     multiply(3)

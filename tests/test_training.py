@@ -3,13 +3,14 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from conftest import ROOT
+from torch import nn
 
 from losslab import history, losses, models
 from losslab.data.tensors import Split
@@ -43,7 +44,7 @@ def data() -> Data:
 
 def run(data: Data, settings: Train = SETTINGS, loss: str = "dice", seed: int = 0, **options: Any) -> Progress:
     progress = options.pop("progress", None) or Progress()
-    network = partial(models.build, "unet", classes=1, width=4, levels=2)
+    network = options.pop("network", partial(models.build, "unet", classes=1, width=4, levels=2))
     on_epoch = options.pop("on_epoch", lambda _: None)
     train(network, losses.build(loss), data, settings, seed, torch.float32, progress, on_epoch, "test")
     return progress
@@ -65,22 +66,40 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(data: Data) -
     assert not same(run(data), run(data, seed=1))
 
 
+class Interrupted(NamedTuple):
+    """A run that is killed after an epoch, and goes on from what it left on disk."""
+
+    folder: Path
+    epoch: int
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.epoch == self.epoch:
+            torch.save(vars(progress) | {"rows": [tuple(row) for row in progress.rows]}, self.folder / "state.pt")
+            raise Killed
+
+    def restored(self) -> Progress:
+        saved = torch.load(self.folder / "state.pt", weights_only=True)
+        return Progress(**saved | {"rows": [history.Row(*row) for row in saved["rows"]]})
+
+
 @pytest.mark.parametrize("epochs", [1, 2])
 @pytest.mark.parametrize("schedule", ["one_cycle", "constant"])
 def test_a_killed_run_goes_on_to_the_same_bits(data: Data, tmp_path: Path, epochs: int, schedule: str) -> None:
     settings = SETTINGS.model_copy(update={"schedule": schedule})
-    saved: list[dict[str, Any]] = []
-
-    def kill(progress: Progress) -> None:
-        if progress.epoch == epochs:
-            torch.save(vars(progress) | {"rows": [tuple(row) for row in progress.rows]}, tmp_path / "state.pt")
-            raise Killed
-
+    kill = Interrupted(tmp_path, epochs)
     with pytest.raises(Killed):
         run(data, settings, on_epoch=kill)
-    saved.append(torch.load(tmp_path / "state.pt", weights_only=True))
-    restored = Progress(**saved[0] | {"rows": [history.Row(*row) for row in saved[0]["rows"]]})
-    assert same(run(data, settings, progress=restored), run(data, settings))
+    assert same(run(data, settings, progress=kill.restored()), run(data, settings))
+
+
+def test_a_network_that_draws_goes_on_to_the_same_bits(data: Data, tmp_path: Path) -> None:
+    def network() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Dropout2d(), nn.Conv2d(8, 1, 1))
+
+    kill = Interrupted(tmp_path, 1)
+    with pytest.raises(Killed):
+        run(data, network=network, on_epoch=kill)
+    assert same(run(data, network=network, progress=kill.restored()), run(data, network=network))
 
 
 def test_every_loss_sees_the_same_images_in_the_same_order(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -31,15 +32,15 @@ class Replayed:
     """
 
     def __init__(self, step: Step, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-        self.step, self.optimizer = step, optimizer
+        self.step = step
         (self.group,) = optimizer.param_groups
         if "capturable" in self.group:
             self.group["capturable"] = True
         self.rate = torch.zeros((), device=device)
-        self.inputs: tuple[Tensor, ...] = ()
         self.steps = 0
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.value = self.rate
+        self.inputs: tuple[Tensor, ...]
+        self.value: Tensor
 
     def __call__(self, batch: Tensor, flips: Tensor) -> Tensor:
         """The loss, in memory that the next step overwrites.
@@ -64,31 +65,41 @@ class Replayed:
     def _replay(self, *inputs: Tensor) -> None:
         if self.graph is None:
             self.inputs = tuple(each.clone() for each in inputs)
-            self.graph = self._captured()
+            self.graph, self.value = captured(lambda: self.step(*self.inputs))
         for place, each in zip(self.inputs, inputs, strict=True):
             place.copy_(each)
         self.graph.replay()
 
-    def _captured(self) -> torch.cuda.CUDAGraph:
-        graph = torch.cuda.CUDAGraph()
-        self.optimizer.zero_grad(set_to_none=True)  # the gradients, too, are to lie in the graph's memory
-        try:
-            with torch.cuda.graph(graph):
-                self.value = self.step(*self.inputs)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            reason = str(error).split("\n", 1)[0]
-            message = f"params.yaml: train.cuda_graphs: this step cannot be captured ({reason}); set it to false"
-            raise InputError(message) from error
-        return graph
+
+def captured(step: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    """The graph of a step, and where its replays leave the loss.
+
+    Raises:
+        InputError: the step cannot be captured.
+    """
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph, stream=side()):
+            return graph, step()
+    except RuntimeError as error:
+        cause = error.__context__ or error  # to leave a failed capture raises, too, and says less
+        if not isinstance(cause, RuntimeError) or isinstance(cause, torch.OutOfMemoryError):
+            raise cause from None
+        reason = str(cause).split("\n", 1)[0]
+        message = f"params.yaml: train.cuda_graphs: this step cannot be captured ({reason}); set it to false"
+        raise InputError(message) from cause
+
+
+@cache
+def side() -> torch.cuda.Stream:
+    """The stream of steps before a capture, and of captures: each stream has memory of its own."""
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def aside() -> Iterator[None]:
-    """On a stream of its own, as PyTorch asks of steps before a capture."""
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
+    """Away from the usual stream, as PyTorch asks of steps before a capture."""
+    side().wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side()):
         yield
-    torch.cuda.current_stream().wait_stream(stream)
+    torch.cuda.current_stream().wait_stream(side())

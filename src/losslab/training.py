@@ -118,6 +118,7 @@ def train(
         disable=None if distributed.is_first() else True,
     ) as bar:
         while progress.epoch < settings.epochs and not progress.diverged:
+            torch.manual_seed(epoch_seed(seed, progress.epoch))  # of what the network draws, such as dropout
             generator = torch.Generator().manual_seed(epoch_seed(seed, progress.epoch))
             order = torch.randperm(count, generator=generator)[: steps * batch_size].view(steps, batch_size).to(device)
             flips = (torch.rand(2, steps, batch_size, 1, 1, 1, generator=generator) < 0.5).to(device) & settings.flips
