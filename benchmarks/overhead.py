@@ -24,7 +24,7 @@ from losslab import params
 if TYPE_CHECKING:
     from speed import Options
 
-PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "Makefile")
+PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "Makefile", "results/tuning")
 
 
 def project(folder: Path) -> None:

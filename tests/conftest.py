@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What a shell starts in the background ignores Ctrl-C, and so do its children: tests that send it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")
+PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "results/tuning")
 
 
 @dataclass

@@ -13,6 +13,8 @@ from conftest import ROOT, Project, add_readme_loss, new_project, tiny
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from losslab import tried
+
 AFTER = {"compare", "report"}
 
 
@@ -101,6 +103,14 @@ def test_the_loss_that_the_readme_adds_runs_alone_and_stands_in_report_and_mlflo
     assert run.data.tags["kind"] == entry[name]["kind"]
     assert run.data.metrics.keys() >= {"val_miou", "test_miou_tuned"}
     assert run.data.params["loss.weight"] == str(entry[name]["weight"])
+
+
+def test_what_tuning_tried_stands_in_the_report(clean: Project) -> None:
+    path = clean.root / "results/tuning/shapes-bce.csv"
+    tried.write(path, {(0.1, 0.0): [0.5, 0.4], (0.01, 0.0): [0.6]})
+    assert clean.repro() == ["report"]
+    assert "Tuning of bce by" in (clean.root / "results/report.html").read_text()
+    path.unlink()
 
 
 def test_a_removed_loss_is_gone_from_everywhere(clean: Project) -> None:

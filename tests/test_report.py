@@ -240,6 +240,15 @@ def test_what_another_stage_should_have_left_is_named(here: Path) -> None:
         report.write(settings, runs.RESULTS)
 
 
+def test_a_table_of_tuning_that_is_none_is_named(here: Path) -> None:
+    settings = results(here)
+    path = runs.tuning_file("shapes", "bce")
+    path.parent.mkdir()
+    path.write_text("lr,momentum,epoch,val_loss\n0.1,0,1,low\n")
+    with pytest.raises(InputError, match=r"shapes-bce\.csv: not a table of `python -m losslab tune`"):
+        report.write(settings, runs.RESULTS)
+
+
 def test_a_loss_scored_on_other_images_is_left_out_of_what_compares_images(here: Path) -> None:
     settings = results(here)
     path = here / "results/scores/shapes/dice.csv"

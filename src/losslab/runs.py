@@ -88,6 +88,11 @@ def predictions_folder(dataset: str, loss: str) -> Path:
     return RESULTS / "predictions" / dataset / loss
 
 
+def tuning_file(dataset: str, loss: str) -> Path:
+    """Where `python -m losslab tune` leaves what it tried."""
+    return RESULTS / "tuning" / f"{dataset}-{loss}.csv"
+
+
 def prune(params: Params) -> None:
     """Remove results of data sets and losses that the grid no longer names; DVC's cache still has them.
 

@@ -2,20 +2,17 @@
 
 `python -m losslab tune DATASET LOSS --lr 0.001 0.01 0.1 --momentum 0.5 0.9` trains as params.yaml says, first with
 its momentum at every rate, then with every momentum at the best of them. It reads the tensors that `dvc repro extract`
-makes, never the test set, and leaves `results/tuning/DATASET-LOSS.csv` and `.png` beside DVC's results.
+makes, never the test set, and leaves `results/tuning/DATASET-LOSS.csv` and `.png`, whose curves the report shows.
 """
 
-import csv
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
-from losslab import devices, figures, losses, models, params, runs
+from losslab import devices, figures, losses, models, params, runs, tried
 from losslab.data import tensors
 from losslab.errors import InputError, did_you_mean
 from losslab.experiment import prepared
-from losslab.files import atomic_file
 from losslab.params import SGD, Params
 from losslab.training import Progress, train
 
@@ -55,7 +52,7 @@ def validation_losses(settings: Params, dataset: str, loss: str) -> Callable[[SG
     loss_function = losses.registry.build(settings.losses[loss])
 
     def curve(optimizer: SGD) -> Curve:
-        progress, label = Progress(), name(optimizer)
+        progress, label = Progress(), tried.label(optimizer.lr, optimizer.momentum)
         train_settings = settings.train.model_copy(update={"optimizer": optimizer})
         seed = settings.train.seeds[0]
         train(network, loss_function, data, train_settings, seed, dtype, progress, lambda _: None, label)
@@ -64,11 +61,6 @@ def validation_losses(settings: Params, dataset: str, loss: str) -> Callable[[SG
         return found
 
     return curve
-
-
-def name(optimizer: SGD) -> str:
-    """What is tuned, in words."""
-    return f"lr {optimizer.lr:g}, momentum {optimizer.momentum:g}"
 
 
 def run(dataset: str, loss: str, rates: Sequence[float], momenta: Sequence[float]) -> None:
@@ -90,12 +82,7 @@ def run(dataset: str, loss: str, rates: Sequence[float], momenta: Sequence[float
             raise InputError(f"{what}: '{asked}' is not in params.yaml; {did_you_mean(asked, known)}")
 
     best, curves = tune(validation_losses(settings, dataset, loss), start, rates, momenta)
-    path = Path(runs.RESULTS, "tuning", f"{dataset}-{loss}")
-    with atomic_file(path.with_suffix(".csv")) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["lr", "momentum", "epoch", "val_loss"])
-        for tried, values in curves.items():
-            writer.writerows((tried.lr, tried.momentum, i + 1, f"{value:.9g}") for i, value in enumerate(values))
-    figure = figures.tuning_curves({name(tried): values for tried, values in curves.items()})
-    figures.save(figure, path.with_suffix(".png"))
-    print(f"best: {name(best)}; put it into params.yaml. Curves: {path.with_suffix('.png')}")
+    path = runs.tuning_file(dataset, loss)
+    tried.write(path, {(setting.lr, setting.momentum): values for setting, values in curves.items()})
+    figures.save(figures.tuning_curves(tried.read(path)), path.with_suffix(".png"))
+    print(f"best: {tried.label(best.lr, best.momentum)}; put it into params.yaml. Curves: {path.with_suffix('.png')}")

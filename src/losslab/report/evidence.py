@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from losslab import history, leaderboard, metrics, predictions, runs, scores
+from losslab import history, leaderboard, metrics, predictions, runs, scores, tried
 from losslab.data import tensors
 from losslab.errors import InputError
 from losslab.params import Params
@@ -34,6 +34,8 @@ class Evidence:
     without a model, or scored on other images than the test set's, are not in it."""
     test: tensors.Split
     analysis: Mapping[str, Any]
+    tuning: Mapping[str, Mapping[str, list[float]]]
+    """Loss → setting → validation loss by epoch, of losses that have been tuned."""
 
     @cached_property
     def seeds(self) -> dict[str, list[int]]:
@@ -87,6 +89,7 @@ def read(params: Params, dataset: str, folder: Path) -> Evidence:
         },
         test,
         _analysis(folder / "analysis.json").get(dataset, {}),
+        {loss: tried.read(path) for loss in params.grid.losses if (path := runs.tuning_file(dataset, loss)).is_file()},
     )
 
 

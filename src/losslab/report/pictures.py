@@ -68,6 +68,12 @@ def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
         "lowest it came to. It shows how fast each falls, not how good it is.",
         figures.normalised_curves(e.histories),
     )
+    for loss, curves in e.tuning.items():
+        yield Picture(
+            f"tuning_{loss}",
+            f"Tuning of {loss} by `python -m losslab tune`: validation loss by epoch of each setting that was tried.",
+            figures.tuning_curves(curves),
+        )
     yield from _grids(e, images)
     chosen = tensors.spread(e.test, images)
     yield Picture(
