@@ -17,6 +17,7 @@ repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a trai
 	  | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro --single-item || exit 1; \
 	done
 	dvc repro
+	@echo "The answer is in results/report.html"
 
 jobs: repro  ## the same; make jobs JOBS=4 for four at a time
 

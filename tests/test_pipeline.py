@@ -107,9 +107,11 @@ def test_the_loss_that_the_readme_adds_runs_alone_and_stands_in_report_and_mlflo
 
 def test_what_tuning_tried_stands_in_the_report(clean: Project) -> None:
     path = clean.root / "results/tuning/shapes-bce.csv"
-    tried.write(path, {(0.1, 0.0): [0.5, 0.4], (0.01, 0.0): [0.6]})
+    tried.write(path, {tried.Setting("adamw", lr, None, 200, 7): [0.5, 0.4] for lr in (0.1, 0.01)})
     assert clean.repro() == ["report"]
-    assert "Tuning of bce by" in (clean.root / "results/report.html").read_text()
+    page = (clean.root / "results/report.html").read_text()
+    assert "Tuning of adamw for bce" in page
+    assert "on 200 training images with seed 7" in page
     path.unlink()
 
 

@@ -244,7 +244,7 @@ def test_a_table_of_tuning_that_is_none_is_named(here: Path) -> None:
     settings = results(here)
     path = runs.tuning_file("shapes", "bce")
     path.parent.mkdir()
-    path.write_text("lr,momentum,epoch,val_loss\n0.1,0,1,low\n")
+    path.write_text("optimizer,lr,momentum,images,seed,epoch,val_loss\nsgd,0.1,0,8,0,1,low\n")
     with pytest.raises(InputError, match=r"shapes-bce\.csv: not a table of `python -m losslab tune`"):
         report.write(settings, runs.RESULTS)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import Project, new_project
 
-from losslab import tuning
+from losslab import tried, tuning
 from losslab.__main__ import main
 from losslab.data.tensors import Writer
 from losslab.errors import InputError
@@ -16,8 +16,9 @@ from losslab.params import SGD
 START = SGD(kind="sgd", lr=1.0)
 
 
-def bowl(optimizer: SGD) -> list[float]:
+def bowl(optimizer: tuning.Optimizer) -> list[float]:
     """Lowest at lr 0.1 and momentum 0.9; diverges at lr 10."""
+    assert isinstance(optimizer, SGD)
     if optimizer.lr == 10:
         return []
     lowest = abs(np.log10(optimizer.lr) + 1) + abs(optimizer.momentum - 0.9)
@@ -27,7 +28,7 @@ def bowl(optimizer: SGD) -> list[float]:
 def test_momentum_is_tried_at_the_best_rate_alone() -> None:
     best, curves = tuning.tune(bowl, START, [10, 0.01, 0.1, 1], [0.5, 0.9, 0.99])
     assert best == SGD(kind="sgd", lr=0.1, momentum=0.9)
-    assert [(tried.lr, tried.momentum) for tried in curves] == [
+    assert [(each.lr, each.momentum) for each in curves] == [
         (10, 0), (0.01, 0), (0.1, 0), (1, 0), (0.1, 0.5), (0.1, 0.9), (0.1, 0.99),
     ]  # fmt: skip
 
@@ -106,7 +107,21 @@ def test_a_value_that_cannot_be_is_refused_before_any_work(
         run(monkeypatch, ready, "bce", *options)
 
 
-def test_only_sgd_is_tuned(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adamw_has_its_rate_tuned_alone(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     ready.set(lambda p: p["train"].update(optimizer={"kind": "adamw", "lr": 0.004}))
-    with pytest.raises(InputError, match="only sgd has a momentum to tune"):
-        run(monkeypatch, ready, "bce")
+    run(monkeypatch, ready, "bce", "--lr", "0.001", "0.01")
+    curves = tried.read(ready.root / "results" / "tuning" / "shapes-bce.csv")
+    assert list(curves) == [tried.Setting("adamw", lr, None, 16, 0) for lr in (0.001, 0.01)]
+    assert all(len(values) == 2 for values in curves.values())
+    assert "momentum" not in capsys.readouterr().out
+    with pytest.raises(InputError, match="--momentum: adamw, the optimiser in params"):
+        run(monkeypatch, ready, "bce", "--momentum", "0.9")
+
+
+def test_a_loss_outside_the_grid_is_said_to_be_not_in_the_report(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, ready, "mae", "--lr", "0.1", "--momentum", "0.9")
+    assert "The report shows them once grid names shapes and mae." in capsys.readouterr().out

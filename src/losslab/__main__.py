@@ -69,7 +69,7 @@ python -m losslab predict photos/ --model results/models/shapes/ce_dice/seed0.sa
     track: """\
 python -m losslab track
 MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python -m losslab track""",
-    tune: "python -m losslab tune shapes bce --lr 0.001 0.01 0.1 --momentum 0 0.5 0.9",
+    tune: "python -m losslab tune shapes bce --lr 0.001 0.004 0.016",
 }
 
 
@@ -122,13 +122,15 @@ Images that cannot be read are named at the end, with exit status 1; the others 
 
 def _add_tune_options(command: argparse.ArgumentParser) -> None:
     command.description = """\
-Tunes SGD in two stages: every learning rate with the momentum of params.yaml, then every momentum at the rate with the
-lowest validation loss. Trains as params.yaml says, with the first of train.seeds, on what `dvc repro extract` made; the
-test set is not read. Leaves results/tuning/DATASET-LOSS.csv and .png."""
+Tunes train.optimizer in two stages: every learning rate with the momentum of params.yaml, then, if it is sgd, every
+momentum at the rate with the lowest validation loss. Trains as params.yaml says, with the first of train.seeds, on what
+`dvc repro extract` made; the test set is not read. Leaves results/tuning/DATASET-LOSS.csv and .png."""
     command.add_argument("dataset", help="a name under datasets in params.yaml")
     command.add_argument("loss", help="a name under losses in params.yaml")
-    command.add_argument("--lr", type=float, nargs="+", default=[0.001, 0.01, 0.1], help="learning rates to try")
-    command.add_argument("--momentum", type=float, nargs="+", default=[0.5, 0.9], help="momenta to try at the best")
+    rates = "learning rates to try (0.001 0.01 0.1)"
+    command.add_argument("--lr", type=float, nargs="+", default=[0.001, 0.01, 0.1], help=rates)
+    momenta = "momenta to try at the best rate, of sgd alone (0.5 0.9)"
+    command.add_argument("--momentum", type=float, nargs="+", help=momenta)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ def loss_curves(histories: Histories) -> Figure:
     """One panel a loss, each on its own scale: training loss (line) and validation loss (points) of every seed."""
     columns = min(3, len(histories))
     rows = -(-len(histories) // columns)
-    figure = new_figure(2.3 * columns + 0.3, 1.9 * rows + 0.5)
+    figure = new_figure(7.2, 1.9 * rows + 0.5)
     look = looks(list(histories))
     for index, (loss, history) in enumerate(histories.items()):
         axes = figure.add_subplot(rows, columns, index + 1, title=loss)
@@ -34,7 +34,7 @@ def loss_curves(histories: Histories) -> Figure:
             if step is not None:
                 axes.axvline(step, color="#c0282d", ls=":", label=f"seed {seed} diverged")
                 axes.legend(fontsize=8)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.tick_params(labelsize=8)
     figure.supxlabel("step", fontsize=10)
@@ -60,7 +60,7 @@ def normalised_curves(histories: Histories) -> Figure:
         if len(mean):
             fall = mean[0] - mean.min()
             axes.plot(list(curve), (mean - mean.min()) / (fall or 1.0), color=look.colour, ls=look.dash, label=loss)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     legend_below(figure)
     return figure
 
@@ -79,7 +79,7 @@ def miou_curves(histories: Histories) -> Figure:
         for loss in sorted(curves, key=lambda name: -_last(curves[name])):
             if curves[loss]:
                 _band(axes, curves[loss], look[loss], loss)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     figure.axes[0].set(ylabel="validation mIoU", ylim=(0, None))
     figure.axes[1].tick_params(labelleft=False)
     legend_below(figure)
@@ -95,8 +95,8 @@ def tuning_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
         axes.plot(
             range(1, len(values) + 1), values, color=look.colour, ls=look.dash, marker=look.marker, ms=4, label=label
         )
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    legend_below(figure)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    legend_below(figure, ncols=2)
     return figure
 
 

@@ -101,7 +101,8 @@ def legend_below(figure: Figure, **options: Any) -> None:
     """One legend for all axes, under them, where it hides nothing."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(handles)), **options)
+        options = {"ncols": min(3, len(handles))} | options
+        figure.legend(handles, labels, loc="outside lower center", **options)
 
 
 @styled

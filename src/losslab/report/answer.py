@@ -51,7 +51,8 @@ def answer(evidence: Evidence, confidence: float) -> Answer:
     detail += _probability(evidence, best.loss, len(ranked))
     if any(row.verdict == "n too small" for row in ranked):
         tests = sum(row.p is not None for row in ranked)
-        detail.append(f"A test of {tests} differences needs {seeds_needed(tests, confidence)} seeds (train.seeds).")
+        what = "one difference" if tests == 1 else f"{tests} differences"
+        detail.append(f"A test of {what} needs {seeds_needed(tests, confidence)} seeds (train.seeds).")
     lost = [row.loss for row in evidence.ranked if row.mean is None]
     if lost:
         detail.append(f"Without a model, since every seed diverged: {', '.join(lost)}.")

@@ -34,7 +34,7 @@ class Evidence:
     without a model, or scored on other images than the test set's, are not in it."""
     test: tensors.Split
     analysis: Mapping[str, Any]
-    tuning: Mapping[str, Mapping[str, list[float]]]
+    tuning: Mapping[str, Mapping[tried.Setting, list[float]]]
     """Loss → setting → validation loss by epoch, of losses that have been tuned."""
 
     @cached_property

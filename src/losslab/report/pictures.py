@@ -69,10 +69,12 @@ def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
         figures.normalised_curves(e.histories),
     )
     for loss, curves in e.tuning.items():
+        about = next(iter(curves))
         yield Picture(
             f"tuning_{loss}",
-            f"Tuning of {loss} by `python -m losslab tune`: validation loss by epoch of each setting that was tried.",
-            figures.tuning_curves(curves),
+            f"Tuning of {about.optimizer} for {loss}: validation loss by epoch of each setting that was tried, on "
+            f"{about.images:,} training images with seed {about.seed}.",
+            figures.tuning_curves({str(setting): values for setting, values in curves.items()}),
         )
     yield from _grids(e, images)
     chosen = tensors.spread(e.test, images)
