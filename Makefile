@@ -29,13 +29,13 @@ ray: $(READY)  ## install Ray, for make grid
 	uv pip install --quiet --require-hashes -r requirements-ray.lock
 
 check: $(READY)  ## check params.yaml
-	python -m losslab check
+	losslab check
 
 recipe: $(READY)  ## make recipe NAME=…: put recipes/NAME.yaml in place of params.yaml; NAME=default takes it back
-	python -m losslab.recipes $(NAME)
+	python -m pipeline.recipes $(NAME)
 
 track: $(READY)  ## bring MLflow up to what the results say
-	python -m losslab track
+	losslab track
 
 ui: $(READY)  ## open MLflow on this machine, port PORT
 	mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1

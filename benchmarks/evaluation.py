@@ -13,10 +13,10 @@ import torch
 from timing import Figure, Goal, Skipped, figure, in_turns
 from torch import Tensor
 
-from losslab import runs
-from losslab.counting import BINS, ThresholdCurve, pixel_counts
 from losslab.data import tensors
-from losslab.distances import compare_boundaries
+from losslab.evaluation.boundaries import compare_boundaries
+from losslab.evaluation.pixel_counts import BINS, ThresholdCurve, pixel_counts
+from losslab.results import runs
 
 if TYPE_CHECKING:
     from speed import Options

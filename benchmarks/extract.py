@@ -26,7 +26,7 @@ from PIL import Image
 from timing import PROCESSORS, Figure, Goal, Skipped, figure
 
 from losslab import data
-from losslab.data.coco_selection import Selected, Selection, SplitSelection
+from losslab.data.coco.selection import Selected, Selection, SplitSelection
 
 if TYPE_CHECKING:
     # Imported where they are used: a spawned process imports this file, and has no part in the literal method.

@@ -9,9 +9,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from training_step import ours
 
-from losslab import models, params
+from losslab import networks
 from losslab.data.purdue_shapes import CLASSES
-from losslab.params import Params
+from losslab.settings import params
+from losslab.settings.params import Params
 
 if TYPE_CHECKING:
     from speed import Options
@@ -36,7 +37,7 @@ def measured(rounds: int, steps: int, batch: int, side: int) -> list[Figure]:
     found = [figure(what, "images/s", replayed, "without", started, Goal("ours", "≥", 1500))]
 
     large = with_options(recipe, cuda_graphs=True, batch_size=batch, precision="bfloat16")
-    work = operations(models.registry.build(recipe.model, in_channels=3, classes=len(CLASSES))) / 1e12
+    work = operations(networks.registry.build(recipe.model, in_channels=3, classes=len(CLASSES))) / 1e12
     own, peak = in_turns(
         rounds, lambda: ours(large, "mse_published", max(steps // 10, 4)) * work, lambda: product(side)
     )

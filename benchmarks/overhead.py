@@ -19,7 +19,7 @@ import training_step
 import yaml
 from timing import PROCESSORS, ROOT, Figure, Goal, Skipped, figure, seconds
 
-from losslab import params
+from losslab.settings import params
 
 if TYPE_CHECKING:
     from speed import Options

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure as Plot
 from timing import Figure, Skipped, figure, in_turns, seconds
 
-from losslab import params, report
+from losslab import report
 from losslab.errors import InputError
+from losslab.settings import params
 
 if TYPE_CHECKING:
     from speed import Options

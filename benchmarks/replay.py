@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from losslab import data as datasets
-from losslab import devices, losses, models, params
+from losslab import losses, networks
 from losslab.data import tensors
 from losslab.data.purdue_shapes import CLASSES, PurdueShapes, read_file
-from losslab.experiment import prepared
-from losslab.training import Progress, train
+from losslab.inference import devices
+from losslab.settings import params
+from losslab.training.loop import Progress, train
+from losslab.training.seeds import prepared
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -38,7 +40,7 @@ def main() -> None:
     split = drawn(recipe.dataset("shapes"), arguments.iterations * settings.batch_size, arguments.seed)
     data = prepared(split, split, settings, device)
     data = dataclasses.replace(data, val_images=data.images[:1], val_masks=data.masks[:1])
-    network = partial(models.registry.build, recipe.model, in_channels=3, classes=len(CLASSES))
+    network = partial(networks.registry.build, recipe.model, in_channels=3, classes=len(CLASSES))
     loss = losses.registry.build(recipe.losses[arguments.loss])
     progress, start = Progress(), time.monotonic()
     dtype = devices.compute_dtype(settings, device)

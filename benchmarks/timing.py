@@ -79,7 +79,7 @@ def machine() -> dict[str, Any]:
     # Here, because the processes that extraction starts import this file too.
     import torch
 
-    from losslab import devices
+    from losslab.inference import devices
 
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []

@@ -21,12 +21,14 @@ import torch
 from timing import PROCESSORS, ROOT, Figure, Goal, figure, in_turns
 from torch import nn
 
-from losslab import devices, losses, models, params
+from losslab import losses, networks
 from losslab.data.purdue_shapes import CLASSES, read_file
 from losslab.data.tensors import Split
-from losslab.experiment import prepared
-from losslab.params import Params
-from losslab.training import Progress, train
+from losslab.inference import devices
+from losslab.settings import params
+from losslab.settings.params import Params
+from losslab.training.loop import Progress, train
+from losslab.training.seeds import prepared
 
 if TYPE_CHECKING:
     from speed import Options
@@ -75,7 +77,7 @@ def ours(settings: Params, loss: str, steps: int, wait: Callable[[], object] = l
             wait()
             moments[0] = time.perf_counter()
 
-    network = partial(models.registry.build, settings.model, in_channels=3, classes=len(CLASSES))
+    network = partial(networks.registry.build, settings.model, in_channels=3, classes=len(CLASSES))
     function, dtype = losses.registry.build(settings.losses[loss]), devices.compute_dtype(options, device)
     train(network, function, data, options, 0, dtype, Progress(), on_epoch, loss)
     return images / (moments[1] - moments[0])
@@ -133,7 +135,7 @@ def figures(options: "Options") -> list[Figure]:
 
     size, alongside = default.train.batch_size, SideBySide()
     segmenter = peer.segmenter(studio, size)
-    unet = models.registry.build(default.model, in_channels=3, classes=len(CLASSES))
+    unet = networks.registry.build(default.model, in_channels=3, classes=len(CLASSES))
     theirs, one, all_at_once = in_turns(
         options.rounds,
         lambda: peers(segmenter, unet, 60),

@@ -1,21 +1,31 @@
 """Turn scores and histories into the leaderboard and the analysis."""
 
-from losslab import analysis, comparison, leaderboard, params, runs
+from typing import Any
+
+from losslab.comparison import analysis, leaderboard, loss_results
 from losslab.errors import exit_on_error
+from losslab.results import paths
+from losslab.results.files import atomic_folder, write_json
+from losslab.settings.plans import ComparePlan
 
 
 def main() -> None:
-    settings = params.load()
-    rows, found = [], {}
-    for dataset in settings.grid.datasets:
-        compared = comparison.load(settings, dataset)
-        rows += leaderboard.compute(compared, settings.compare)
-        found[dataset] = analysis.analyse(compared, settings.compare.confidence)
-        found[dataset]["families"] = leaderboard.families(settings)
-        for line in compared.remarks:
-            print(f"{dataset}: {line}")
-    leaderboard.write(rows, settings, runs.RESULTS)
-    analysis.write(runs.RESULTS / "analysis.json", found)
+    plan = ComparePlan.read()
+    rows = []
+    analyses: dict[str, dict[str, Any]] = {}
+    for dataset in plan.grid.datasets:
+        for network in plan.grid.networks:
+            compared = loss_results.load(plan, dataset, network)
+            rows += leaderboard.compute(compared, plan.compare)
+            analyses.setdefault(dataset, {})[network] = {
+                **analysis.analyse(compared, plan.compare.confidence),
+                "families": analysis.families(plan),
+            }
+            for line in compared.remarks:
+                print(f"{dataset} {network}: {line}")
+    with atomic_folder(paths.COMPARE) as folder:
+        leaderboard.write(rows, plan, folder, paths.METRICS)
+        write_json(folder / paths.ANALYSIS.name, analyses)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
 """Fetch a data set: `python -m pipeline.download DATASET` fills data/raw/DATASET."""
 
 import sys
-from pathlib import Path
 
-from losslab import params
+from losslab import data
 from losslab.errors import exit_on_error
-from losslab.files import atomic_folder
+from losslab.results import paths
+from losslab.results.files import atomic_folder
+from losslab.settings.plans import DownloadPlan
 
 
 def main() -> None:
     name = sys.argv[1]
-    dataset = params.load().dataset(name)
-    with atomic_folder(Path("data/raw", name)) as raw:
+    dataset = data.registry.build(DownloadPlan.read(name).dataset)
+    with atomic_folder(paths.RAW / name) as raw:
         dataset.fetch(raw)
 
 

@@ -1,15 +1,19 @@
-"""Score every test image with every seed of one loss: `python -m pipeline.evaluate DATASET LOSS`."""
+"""Score every test image with every seed of one cell: `python -m pipeline.evaluate DATASET NETWORK LOSS`."""
 
 import sys
 
-from losslab import devices, evaluation, params
 from losslab.errors import exit_on_error
+from losslab.evaluation import seeds
+from losslab.inference import devices
+from losslab.settings.plans import EvaluatePlan, TrainPlan
+from losslab.tracking import sync
 
 
 def main() -> None:
-    settings = params.load()
-    with devices.memory("evaluate.batch_size", settings.evaluate.batch_size):
-        evaluation.evaluate_seeds(settings, *sys.argv[1:3])
+    plan = EvaluatePlan.read(*sys.argv[1:4])
+    with devices.memory("evaluate.batch_size", plan.evaluate.batch_size):
+        seeds.evaluate_seeds(plan)
+    sync.cell(TrainPlan.read(*plan.cell.names))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train and evaluate the grid on the machines of a Ray cluster: `python -m pipeline.grid`, on one of them.
 
-Each data set × loss that is out of date is a Ray task. Where it lands, it unpacks the commit into a folder of its own,
+Each cell of the grid that is out of date is a Ray task. Where it lands, it unpacks the commit into a folder of its own,
 pulls its tensors from the DVC remote, trains, evaluates, and pushes what came out with the run-cache. From there the
 results are restored here, and `dvc repro` has only `compare` and `report` left to run. Ray places tasks and repeats
 those of lost machines; what is out of date and what is done, DVC says.
@@ -22,8 +22,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from losslab import params, tracking
 from losslab.errors import InputError, exit_on_error
+from losslab.settings import params
+from losslab.settings.plans import Cell, cells
+from losslab.tracking import sync
 
 STAGES = ("train", "evaluate")
 DVC = (sys.executable, "-m", "dvc")
@@ -43,13 +45,13 @@ def main() -> None:
     _show("repro", "--pull", "extract")
     _restore()
     out_of_date = _out_of_date()
-    grid = [(dataset, loss) for dataset in settings.grid.datasets for loss in settings.grid.losses]
-    cells = [cell for cell in grid if not out_of_date.isdisjoint(_stages(*cell))]
-    trained = {stage for cell in cells for stage in _stages(*cell)} - out_of_date
-    _show("push", "--run-cache", "code", "extract", *sorted(trained))
+    grid = cells(settings.grid)
+    cells = [cell for cell in grid if not out_of_date.isdisjoint(_stages(cell))]
+    trained = {stage for cell in cells for stage in _stages(cell)} - out_of_date
+    _show("push", "--run-cache", "plan", "extract", *sorted(trained))
 
     commit = ray.put(_commit())
-    waiting = {task.remote(commit, cell[0], _stages(*cell), _handed_on()): cell for cell in cells}
+    waiting = {task.remote(commit, cell.dataset, _stages(cell), _handed_on()): cell for cell in cells}
     said = {}
     with tqdm(total=len(grid), initial=len(grid) - len(cells), desc="train, evaluate") as bar, _cancelled(ray, waiting):
         while waiting:
@@ -65,7 +67,7 @@ def main() -> None:
 
     _restore()
     out_of_date = _out_of_date()
-    first = {cell: next((stage for stage in _stages(*cell) if stage in out_of_date), None) for cell in cells}
+    first = {cell: next((stage for stage in _stages(cell) if stage in out_of_date), None) for cell in cells}
     if failed := [f"{stage} ({_reason(said[cell])})" for cell, stage in first.items() if stage]:
         raise InputError(f"{', '.join(failed)}; the others are done: mend it, commit, and run it again")
     _show("repro")
@@ -95,7 +97,7 @@ def work(commit: bytes, dataset: str, stages: list[str], environment: dict[str, 
 
         subprocess.run(["tar", "-xf", "-", "-C", folder], input=commit, check=True)
         # All tensors: the identity of a run, by which MLflow knows it, asks for more than a stage's own dependencies.
-        if failed := failure("pull", "code", f"extract@{dataset}"):
+        if failed := failure("pull", "plan", f"extract@{dataset}"):
             return failed
         # Of the run-cache, which grows, the driver has already asked for these stages.
         failed = failure("repro", "--single-item", "--pull", "--no-run-cache", *stages)
@@ -168,8 +170,8 @@ def _cancelled(ray: Any, tasks: Collection[Any]) -> Iterator[None]:
             ray.wait(list(tasks), num_returns=len(tasks), timeout=20)
 
 
-def _stages(dataset: str, loss: str) -> list[str]:
-    return [f"{stage}@{dataset}-{loss}" for stage in STAGES]
+def _stages(cell: Cell) -> list[str]:
+    return [f"{stage}@{'-'.join(cell.names)}" for stage in STAGES]
 
 
 def _restore() -> None:
@@ -197,7 +199,7 @@ def _commit() -> bytes:
 def _handed_on() -> dict[str, str]:
     """MLflow's variables if they name a server; if not, `report` brings MLflow up to the results here."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if tracking.is_off() or "://" not in uri or uri.startswith(("sqlite:", "file:")):
+    if sync.is_off() or "://" not in uri or uri.startswith(("sqlite:", "file:")):
         return {"LOSSLAB_MLFLOW": "off"}
     return {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
 

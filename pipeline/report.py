@@ -1,15 +1,15 @@
 """Draw the figures and write the report; tell MLflow what all runs together say."""
 
-from pathlib import Path
-
-from losslab import params, report, tracking
 from losslab.errors import exit_on_error
+from losslab.report import page
+from losslab.settings.plans import ReportPlan
+from losslab.tracking import sync
 
 
 def main() -> None:
-    settings = params.load()
-    report.write(settings, Path("results"))
-    tracking.sync_everything(settings)
+    plan = ReportPlan.read()
+    page.write(plan)
+    sync.everything(plan.params)
 
 
 if __name__ == "__main__":

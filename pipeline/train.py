@@ -1,16 +1,19 @@
-"""Train every seed of one loss: `python -m pipeline.train DATASET LOSS`."""
+"""Train every seed of one cell: `python -m pipeline.train DATASET NETWORK LOSS`."""
 
 import sys
 
-from losslab import devices, distributed, experiment, params
 from losslab.errors import exit_on_error
+from losslab.inference import devices
+from losslab.settings.plans import TrainPlan
+from losslab.tracking import sync
+from losslab.training import processes, seeds
 
 
 def main() -> None:
-    settings = params.load()
-    distributed.launch(settings.train.processes, "pipeline.train", sys.argv[1:])
-    with devices.memory("train.batch_size", settings.train.batch_size):
-        experiment.train_seeds(settings, *sys.argv[1:3])
+    plan = TrainPlan.read(*sys.argv[1:4])
+    processes.launch(plan.train.processes, "pipeline.train", sys.argv[1:])
+    with devices.memory("train.batch_size", plan.train.batch_size):
+        seeds.train_seeds(plan, on_epoch=sync.epoch)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from losslab.data.fetch import fetch_package
+from losslab.data.sources.packages import fetch_package
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a shell starts in the background ignores Ctrl-C, and so do its children: tests that send it would wait for ever.

@@ -9,7 +9,7 @@ import yaml
 from conftest import new_project
 from PIL import Image
 
-from losslab import predict
+from losslab.inference import predict
 
 
 def replay(recipe: dict[str, Any], root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

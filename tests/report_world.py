@@ -10,9 +10,11 @@ import yaml
 from conftest import ROOT
 from numpy.typing import NDArray
 
-from losslab import history, leaderboard, params, predictions, runs, scores, statistics
+from losslab.comparison import leaderboard, statistics
 from losslab.data import tensors
-from losslab.files import write_json
+from losslab.results import history, predictions, runs, scores
+from losslab.results.files import write_json
+from losslab.settings import params
 
 SIDE = 32
 HOSTILE = "</script><img src=x onerror='window.hacked=1'>\"&{{ 7 * 7 }}"

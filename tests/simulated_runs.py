@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from losslab.comparison import Comparison, Evidence
-from losslab.params import Compare
-from losslab.scores import THRESHOLDS, Scores
-from losslab.statistics import Counts, Floats, Resampler, from_counts, unweighted
+from losslab.comparison.loss_results import Comparison, Evidence
+from losslab.comparison.statistics import Counts, Floats, Resampler, from_counts, unweighted
+from losslab.results.scores import THRESHOLDS, Scores
+from losslab.settings.params import Compare
 
 SETTINGS = Compare(baseline="loss0", confidence=0.95, resamples=400, seed=0)
 
@@ -61,7 +61,7 @@ class Simulation:
 
 
 def comparison(counts: Counts, resampler: Resampler) -> Comparison:
-    """What `losslab.comparison.load` makes of score files with these counts at both thresholds; mIoU only."""
+    """What `losslab.comparison.loss_results.load` makes of score files with these counts at both thresholds; mIoU only."""
     losses = {}
     for index, table in enumerate(counts):
         seeds, images = tuple(range(table.shape[0])), tuple(map(str, range(table.shape[1])))

@@ -11,10 +11,11 @@ from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from scipy.ndimage import binary_erosion, distance_transform_edt
 from torch import Tensor
 
-from losslab import boundaries, distances
 from losslab.data import purdue_shapes
-from losslab.distances import compare_boundaries
 from losslab.errors import InputError
+from losslab.evaluation import boundaries
+from losslab.evaluation.boundaries import compare_boundaries
+from losslab.results import boundary_scores
 
 SIZES = st.tuples(*(st.integers(1, n) for n in (3, 2, 9, 9)))
 
@@ -59,11 +60,11 @@ def test_roles_mirrors_and_quarter_turns(size: tuple[int, ...], seed: int, share
     wider = compare_boundaries(predicted, target, tolerance + 1)
     assert (wider[..., [1, 3]] >= found[..., [1, 3]]).all(), "a wider tolerance finds no less"
     assert (found[..., 1] <= found[..., 0]).all()
-    f = boundaries.f_score(found.numpy())
+    f = boundary_scores.f_score(found.numpy())
     assert ((f >= 0) & (f <= 1) | np.isnan(f)).all()
     exact = compare_boundaries(target, target, tolerance).numpy()
     there = target.any(-1).any(-1).numpy()
-    assert (boundaries.f_score(exact)[there] == 1).all()
+    assert (boundary_scores.f_score(exact)[there] == 1).all()
     assert (exact[there][:, 4] == 0).all()
 
 
@@ -98,15 +99,15 @@ def test_by_hand() -> None:
     assert found[0, 1].tolist() == [0, 0, 1, 0, 10], "missed: the diagonal of 6 × 8"
     assert found[0, 2, :4].tolist() == [0, 0, 0, 0]
     assert np.isnan(found[0, 2, 4]), "in neither: left out"
-    assert boundaries.f_score(found)[0, :2].tolist() == [0.5, 0]
-    assert np.isnan(boundaries.f_score(found)[0, 2])
-    assert boundaries.f_score(compare_boundaries(guess, truth, 1).numpy())[0, 0] == 1
+    assert boundary_scores.f_score(found)[0, :2].tolist() == [0.5, 0]
+    assert np.isnan(boundary_scores.f_score(found)[0, 2])
+    assert boundary_scores.f_score(compare_boundaries(guess, truth, 1).numpy())[0, 0] == 1
 
 
 def test_long_boundaries_are_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     predicted, target = blobs((2, 2, 30, 40), 3, 0.3)
     whole = compare_boundaries(predicted, target, 1.5)
-    monkeypatch.setattr(distances, "CHUNK", 100)
+    monkeypatch.setattr(boundaries, "CHUNK", 100)
     assert torch.equal(compare_boundaries(predicted, target, 1.5), whole)
 
 
@@ -117,13 +118,13 @@ def test_the_table_comes_back_as_it_was(tmp_path: Path) -> None:
         for seed in (0, 3)
     }
     for name in ("a.csv", "b.csv"):
-        boundaries.write(tmp_path / name, "wxyz", ["disk", "star"], values)
+        boundary_scores.write(tmp_path / name, "wxyz", ["disk", "star"], values)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     text = (tmp_path / "a.csv").read_text()
     assert text.startswith("seed,image,class,threshold,predicted,predicted_near,true,true_near,hd95\n0,w,disk,fixed,")
-    found = boundaries.read(tmp_path / "a.csv")
+    found = boundary_scores.read(tmp_path / "a.csv")
     assert (found.seeds, found.images, found.classes) == ((0, 3), tuple("wxyz"), ("disk", "star"))
     np.testing.assert_allclose(found.values["tuned"][1], values[3]["tuned"], rtol=1e-6)
     (tmp_path / "a.csv").write_text(text.replace(",tuned,", ",fixed,"))
     with pytest.raises(InputError, match=r"a\.csv: damaged"):
-        boundaries.read(tmp_path / "a.csv")
+        boundary_scores.read(tmp_path / "a.csv")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from losslab import checkpoints
+from losslab.results import checkpoints
 
 
 class Exploit:

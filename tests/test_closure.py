@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from losslab.closure import Project
+from pipeline.fingerprints import Project
 
 FILES = {
     "pipeline/__init__.py": "",
@@ -72,5 +72,5 @@ def test_kinds_are_found_however_deep(root: Path) -> None:
 def test_what_writes_no_output_does_not_count() -> None:
     root = Path(__file__).parent.parent
     closure = Project([root / "src", root]).closure({"pipeline.train"})
-    assert "losslab.training" in closure
-    assert not closure & {"losslab.tracking", "losslab.figures", "losslab.statistics"}
+    assert "losslab.training.loop" in closure
+    assert not closure & {"losslab.tracking", "losslab.report.figures", "losslab.comparison.statistics"}

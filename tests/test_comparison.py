@@ -11,10 +11,11 @@ import yaml
 from conftest import ROOT
 from simulated_runs import Simulation
 
-from losslab import analysis, boundaries, comparison, history, leaderboard, runs, scores
+from losslab.comparison import analysis, leaderboard, loss_results
 from losslab.errors import InputError
-from losslab.params import Params
-from losslab.scores import Counts
+from losslab.results import boundary_scores, history, runs, scores
+from losslab.results.scores import Counts
+from losslab.settings.params import Params
 
 LOSSES = ("bce", "dice", "mse_dice")
 SEEDS = (0, 1, 2)
@@ -46,7 +47,7 @@ def write(loss: str, tables: dict[int, Counts], images: list[str] | None = None)
         edge = np.stack([tp + fp, tp, tp + fn, tp, distance], axis=-1).astype(np.float64)
         edges[seed] = dict.fromkeys(scores.THRESHOLDS, edge)
     scores.write(runs.scores_file("shapes", loss), images, CLASSES, counts)
-    boundaries.write(runs.boundaries_file("shapes", loss), images, CLASSES, edges)
+    boundary_scores.write(runs.boundaries_file("shapes", loss), images, CLASSES, edges)
     rows = [history.Row(seed, 1, 7, "train", "diverged", 1.0) for seed in SEEDS if seed not in tables]
     history.write(runs.history_file("shapes", loss), rows)
 
@@ -69,7 +70,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def compare(params: Params | None = None) -> tuple[dict[str, leaderboard.Row], dict[str, Any]]:
     """What the stage does: rows of the tuned mIoU by loss, and the analysis as it is read back."""
     params = params or settings()
-    found = comparison.load(params, "shapes")
+    found = loss_results.load(params, "shapes")
     rows = leaderboard.compute(found, params.compare)
     analysis.write(Path("analysis.json"), {"shapes": analysis.analyse(found, params.compare.confidence)})
     leaderboard.write(rows, params, Path("board"))

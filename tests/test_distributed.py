@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.testing import assert_close
 
-from losslab import history
+from losslab.results import history
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ import pytest
 import torch
 from conftest import Project, new_project, tiny
 
-from losslab import boundaries, history, predictions
 from losslab.data import tensors
-from losslab.distances import compare_boundaries
+from losslab.evaluation.boundaries import compare_boundaries
+from losslab.results import boundary_scores, history, predictions
 
 NO_SERVER = {"LOSSLAB_MLFLOW": "on", "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 
@@ -78,7 +78,7 @@ def test_scores_count_every_pixel_and_boundary(ready: Project) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20 * 5 * 2, "images × classes × threshold rules"
     assert {sum(int(row[k]) for k in ("tp", "fp", "fn", "tn")) for row in rows} == {64 * 64}
-    found = boundaries.read(ready.root / "results/boundaries/shapes/dice.csv")
+    found = boundary_scores.read(ready.root / "results/boundaries/shapes/dice.csv")
     truth = tensors.read(ready.root / "data/tensors/shapes/test.safetensors")
     predicted = predictions.read(ready.root / "results/predictions/shapes/dice/seed0.safetensors", 64)
     expected = compare_boundaries(torch.from_numpy(predicted), torch.from_numpy(truth.masks), 2)

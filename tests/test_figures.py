@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from losslab import figures
-from losslab.figures.style import DARK, INK
-from losslab.history import Row
-from losslab.leaderboard import Row as Result
+from losslab.comparison.leaderboard import Row as Result
+from losslab.report import figures
+from losslab.report.figures.style import DARK, INK
+from losslab.results.history import Row
 
 
 def history(seeds: int = 2, diverged: bool = False) -> list[Row]:

@@ -15,9 +15,10 @@ import pytest
 import torch
 from conftest import ROOT
 
-from losslab import checkpoints, history, model_file, predictions, scores
 from losslab.errors import exit_on_error
-from losslab.files import atomic_file, atomic_folder, write_json
+from losslab.inference import model_file
+from losslab.results import checkpoints, history, predictions, scores
+from losslab.results.files import atomic_file, atomic_folder, write_json
 
 WRITERS: dict[str, Callable[[Path], Any]] = {
     "results.json": lambda path: write_json(path, ["x" * 100] * 100),

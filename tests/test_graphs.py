@@ -14,14 +14,16 @@ from losses.loss_cases import NEEDED
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from losslab import devices, graphs, losses, models
+from losslab import losses, networks
 from losslab.errors import InputError
-from losslab.inference import Normalisation
-from losslab.params import SGD, Train
-from losslab.training import Data, Progress, train
+from losslab.inference import devices
+from losslab.inference.forward import Normalisation
+from losslab.settings.params import SGD, Train
+from losslab.training import cuda_graphs
+from losslab.training.loop import Data, Progress, train
 
 # torchvision takes seconds to import
-MODELS = [pytest.param(kind, marks=pytest.mark.slow if kind == "deeplabv3" else []) for kind in models.KINDS]
+MODELS = [pytest.param(kind, marks=pytest.mark.slow if kind == "deeplabv3" else []) for kind in networks.KINDS]
 
 ATEN = torch.ops.aten
 NEEDS_THE_HOST = {
@@ -85,9 +87,9 @@ def tapes(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", new)
     monkeypatch.setattr(torch.cuda, "graph", recording)
-    monkeypatch.setattr(graphs, "aside", nullcontext)
-    monkeypatch.setattr(graphs, "side", lambda: None)
-    monkeypatch.setattr(graphs, "possible", lambda _: True)
+    monkeypatch.setattr(cuda_graphs, "aside", nullcontext)
+    monkeypatch.setattr(cuda_graphs, "side", lambda: None)
+    monkeypatch.setattr(cuda_graphs, "possible", lambda _: True)
     return made
 
 
@@ -104,7 +106,7 @@ def run(options: Train, loss: str = "dice", model: str = "unet", device: str = "
     masks = (images[:, :2] > 200).to(torch.uint8)
     data = Data(images[:15], masks[:15], images[15:], masks[15:], Normalisation.of(images))
     size = {"width": 4, "levels": 2} if model == "unet" else {}
-    network = partial(models.build, model, classes=2, **size)
+    network = partial(networks.build, model, classes=2, **size)
     progress = Progress()
     dtype = devices.compute_dtype(options, torch.device(device))
     train(network, losses.build(loss, **of_loss), data, options, 0, dtype, progress, lambda _: None, "test")
@@ -155,7 +157,7 @@ def test_weights_can_be_replayed(kind: str, options: dict[str, Any], tapes: list
 
 
 def test_the_cross_entropy_of_cuda_can_be_replayed(tapes: list[Tape], monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "losslab.losses.cross_entropy"
+    module = "losslab.losses.pixel.cross_entropy"
     monkeypatch.setattr(f"{module}.cross_entropy", importlib.import_module(module).gathered_cross_entropy)
     assert run(settings(), "cross_entropy", class_weights="balanced").epoch == 2
 
@@ -217,19 +219,19 @@ def on_one_device(network: torch.nn.Module, loss: losses.Loss) -> None:
 @pytest.mark.parametrize("kind", losses.KINDS)
 def test_a_loss_stays_on_its_device(kind: str) -> None:
     with torch.device("meta"):
-        network = models.build("unet", classes=2, width=4, levels=2)
+        network = networks.build("unet", classes=2, width=4, levels=2)
     on_one_device(network, losses.build(kind, **NEEDED.get(kind, {}) | WEIGHTED.get(kind, {})))
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_network_stays_on_its_device(kind: str) -> None:
     with torch.device("meta"):
-        network = models.build(kind, classes=2)
+        network = networks.build(kind, classes=2)
     on_one_device(network, losses.build("dice"))
 
 
 ON_A_GPU = [
-    *({"model": kind} for kind in models.KINDS),
+    *({"model": kind} for kind in networks.KINDS),
     *({"loss": kind, **NEEDED.get(kind, {})} for kind in losses.KINDS),
     *({"loss": kind, **options} for kind, options in WEIGHTED.items()),
     {"precision": "bfloat16"},

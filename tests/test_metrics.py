@@ -14,8 +14,9 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from losslab import metrics, statistics
-from losslab.counting import BINS, ThresholdCurve, pixel_counts
+from losslab.comparison import statistics
+from losslab.evaluation import metrics
+from losslab.evaluation.pixel_counts import BINS, ThresholdCurve, pixel_counts
 
 SIZES = st.tuples(*(st.integers(1, n) for n in (3, 3, 6, 6)))
 

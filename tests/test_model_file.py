@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from losslab import model_file, models
+from losslab import networks
 from losslab.errors import InputError
+from losslab.inference import model_file
 
 CPU = torch.device("cpu")
 ABOUT = {
@@ -26,7 +27,7 @@ ABOUT = {
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    network = models.build("unet", classes=2, width=4, levels=2)
+    network = networks.build("unet", classes=2, width=4, levels=2)
     model_file.save(tmp_path / "seed0.safetensors", network.state_dict(), ABOUT)
     return tmp_path / "seed0.safetensors"
 
@@ -34,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 def test_what_is_saved_is_loaded(path: Path) -> None:
     model = model_file.load(path, CPU)
     torch.manual_seed(0)
-    network = models.build("unet", classes=2, width=4, levels=2).eval()
+    network = networks.build("unet", classes=2, width=4, levels=2).eval()
     image = torch.randn(1, 3, 16, 16)
     torch.testing.assert_close(model.network(image), network(image))
     assert model.classes == ("cat", "dog")
@@ -44,7 +45,7 @@ def test_what_is_saved_is_loaded(path: Path) -> None:
 
 def test_the_same_model_is_the_same_bytes(path: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = models.build("unet", classes=2, width=4, levels=2)
+    network = networks.build("unet", classes=2, width=4, levels=2)
     model_file.save(tmp_path / "again", network.state_dict(), ABOUT)
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
@@ -60,7 +61,7 @@ def test_a_damaged_model_is_named(path: Path, keep: int) -> None:
     "change", [{"model": {"kind": "unet", "width": 8}}, {"loss": {"kind": "os.system"}}, {"mean": 3}]
 )
 def test_a_model_whose_metadata_does_not_fit_is_named(path: Path, change: dict[str, object]) -> None:
-    network = models.build("unet", classes=2, width=4, levels=2)
+    network = networks.build("unet", classes=2, width=4, levels=2)
     model_file.save(path, network.state_dict(), ABOUT | change)
     with pytest.raises(InputError, match="not a losslab model, or damaged"):
         model_file.load(path, CPU)
@@ -73,7 +74,7 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
 
 def test_weights_that_training_started_from_are_not_looked_for(path: Path) -> None:
     started_from = {"weights": "/etc/passwd", "weights_sha256": "0"}
-    network = models.build("unet", classes=2, width=4, levels=2)
+    network = networks.build("unet", classes=2, width=4, levels=2)
     model_file.save(
         path, network.state_dict(), ABOUT | {"model": {"kind": "unet", "width": 4, "levels": 2} | started_from}
     )
@@ -102,7 +103,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_metadata_is_one_line_and_little_memory(what: str, path: Path) -> None:
-    model_file.save(path, models.build("unet", classes=2, width=4, levels=2).state_dict(), ABOUT | HOSTILE[what])
+    model_file.save(path, networks.build("unet", classes=2, width=4, levels=2).state_dict(), ABOUT | HOSTILE[what])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError, match="not a losslab model, or damaged") as caught:
         model_file.load(path, CPU)

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from conftest import ROOT, Project
 
-from losslab import params
 from losslab.errors import InputError
+from losslab.settings import params
 
 Change = Callable[[dict[str, Any]], Any]
 

@@ -13,7 +13,7 @@ from conftest import ROOT, Project, add_readme_loss, new_project, tiny
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from losslab import tried
+from losslab.results import tuning_table
 
 AFTER = {"compare", "report"}
 
@@ -107,7 +107,7 @@ def test_the_loss_that_the_readme_adds_runs_alone_and_stands_in_report_and_mlflo
 
 def test_what_tuning_tried_stands_in_the_report(clean: Project) -> None:
     path = clean.root / "results/tuning/shapes-bce.csv"
-    tried.write(path, {tried.Setting("adamw", lr, None, 200, 7): [0.5, 0.4] for lr in (0.1, 0.01)})
+    tuning_table.write(path, {tuning_table.Setting("adamw", lr, None, 200, 7): [0.5, 0.4] for lr in (0.1, 0.01)})
     assert clean.repro() == ["report"]
     page = (clean.root / "results/report.html").read_text()
     assert "Tuning of adamw for bce" in page

@@ -15,8 +15,9 @@ from coco_world import serve
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from losslab import model_file, models
-from losslab.data.coco_images import ORIENTATION
+from losslab import networks
+from losslab.data.photos import ORIENTATION
+from losslab.inference import model_file
 
 Predict = Callable[..., tuple[int, str]]
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
@@ -34,7 +35,7 @@ def save_model(path: Path, classes: list[str], size: tuple[int, int] = (16, 24),
         "threshold": threshold,
         "train": {"precision": "float32"},
     }
-    network = models.build("unet", classes=len(classes), width=3, levels=1, norm="none")
+    network = networks.build("unet", classes=len(classes), width=3, levels=1, norm="none")
     state = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
     for name in state:
         if name.startswith("encoder") and name.endswith("weight"):

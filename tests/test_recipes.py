@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT, Project
 from recipe_world import replay
 
-from losslab import params
+from losslab.settings import params
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 DIVERGES = {"coco64_mae_dice": {"mse_published"}}

@@ -18,13 +18,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from losslab import report, runs, scores
+from losslab import report
+from losslab.comparison.leaderboard import Row
 from losslab.errors import InputError
-from losslab.leaderboard import Row
-from losslab.report import evidence
+from losslab.report import dataset
 from losslab.report.answer import answer, seeds_needed
-from losslab.report.browser import browser
-from losslab.report.pictures import pictures
+from losslab.report.captions import pictures
+from losslab.report.image_atlas import browser
+from losslab.results import runs, scores
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -133,7 +134,7 @@ def test_filters_by_class_and_by_disagreement(page: webdriver.Chrome, written: P
     Select(page.find_element(By.NAME, "class")).select_by_index(0)
     Select(page.find_element(By.NAME, "differ")).select_by_value("250")
     tables = [scores.read(written / f"results/scores/shapes/{loss}.csv") for loss in ("bce", "dice", "mse")]
-    dice = [evidence.image_dice(table.counts["tuned"])[0] for table in tables]
+    dice = [dataset.image_dice(table.counts["tuned"])[0] for table in tables]
     expected = sum(max(d[i] for d in dice) - min(d[i] for d in dice) >= 0.25 for i in range(12))
     assert 0 < expected < 12
     assert f"of {expected}." in page.find_element(By.CSS_SELECTOR, ".position").text
@@ -214,7 +215,7 @@ def test_the_same_results_give_the_same_bytes(written: Path, here: Path) -> None
 
 
 def report_params(root: Path) -> Any:
-    from losslab import params
+    from losslab.settings import params
 
     return params.load(root / "params.yaml")
 
@@ -253,7 +254,7 @@ def test_a_loss_scored_on_other_images_is_left_out_of_what_compares_images(here:
     settings = results(here)
     path = here / "results/scores/shapes/dice.csv"
     path.write_text(path.read_text().replace("test3", "test99"))
-    found = evidence.read(settings, "shapes", runs.RESULTS)
+    found = dataset.read(settings, "shapes", runs.RESULTS)
     shown = browser(found, 10**6)
     assert shown is not None
     assert [loss["name"] for loss in shown["losses"]] == ["bce", "mse"]
@@ -261,7 +262,7 @@ def test_a_loss_scored_on_other_images_is_left_out_of_what_compares_images(here:
 
 
 def test_a_browser_over_its_budget_takes_one_seed_then_fewer_images(here: Path) -> None:
-    found = evidence.read(results(here), "shapes", runs.RESULTS)
+    found = dataset.read(results(here), "shapes", runs.RESULTS)
     whole = browser(found, 10**6)
     assert whole is not None
     assert [len(loss["seeds"]) for loss in whole["losses"]] == [3, 3, 3]
@@ -275,7 +276,7 @@ def test_a_browser_over_its_budget_takes_one_seed_then_fewer_images(here: Path) 
 
 
 def test_the_answer_claims_what_the_verdict_bears(here: Path) -> None:
-    found = evidence.read(results(here), "shapes", runs.RESULTS)
+    found = dataset.read(results(here), "shapes", runs.RESULTS)
     won = Row("shapes", "dice", "miou", "tuned", 0.75, 0.7, 0.8, 8, 12, 0.162, 0.131, 0.185, 0.008, 0.016, "better")
     base = Row("shapes", "bce", "miou", "tuned", 0.588, 0.55, 0.6, 8, 12, verdict="baseline")
 

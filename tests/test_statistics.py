@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import permutation_test
 from simulated_runs import SETTINGS, Simulation, comparison
 
-from losslab import leaderboard, statistics
-from losslab.statistics import Counts, Resampler, from_counts, unweighted
+from losslab.comparison import leaderboard, statistics
+from losslab.comparison.statistics import Counts, Resampler, from_counts, unweighted
 
 TRIALS = 250
 

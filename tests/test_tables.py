@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from losslab import history, leaderboard, predictions, scores
+from losslab.comparison import leaderboard
 from losslab.errors import InputError
-from losslab.metrics import COUNTS
+from losslab.evaluation.metrics import COUNTS
+from losslab.results import history, predictions, scores
 
 SCORES = ",".join((*scores.INDEX, *COUNTS)) + "\n"
 HISTORY = ",".join(history.Row._fields) + "\n"

@@ -24,7 +24,10 @@ from conftest import Project, new_project
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from losslab import history, model_file, params, runs, tracking
+from losslab import tracking
+from losslab.inference import model_file
+from losslab.results import history, runs
+from losslab.settings import params
 from losslab.tracking import store
 
 

@@ -12,12 +12,13 @@ import yaml
 from conftest import ROOT
 from torch import nn
 
-from losslab import history, losses, models
+from losslab import losses, networks
 from losslab.data.tensors import Split
-from losslab.experiment import prepared
-from losslab.inference import Normalisation
-from losslab.params import SGD, Train
-from losslab.training import Data, Progress, train
+from losslab.inference.forward import Normalisation
+from losslab.results import history
+from losslab.settings.params import SGD, Train
+from losslab.training.loop import Data, Progress, train
+from losslab.training.seeds import prepared
 
 SETTINGS = Train.model_validate(
     yaml.safe_load((ROOT / "params.yaml").read_text())["train"] | {"epochs": 3, "batch_size": 4, "threads": 1}
@@ -44,7 +45,7 @@ def data() -> Data:
 
 def run(data: Data, settings: Train = SETTINGS, loss: str = "dice", seed: int = 0, **options: Any) -> Progress:
     progress = options.pop("progress", None) or Progress()
-    network = options.pop("network", partial(models.build, "unet", classes=1, width=4, levels=2))
+    network = options.pop("network", partial(networks.build, "unet", classes=1, width=4, levels=2))
     on_epoch = options.pop("on_epoch", lambda _: None)
     train(network, losses.build(loss), data, settings, seed, torch.float32, progress, on_epoch, "test")
     return progress

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from conftest import Project, new_project
 
-from losslab import tried, tuning
 from losslab.__main__ import main
 from losslab.data.tensors import Writer
 from losslab.errors import InputError
-from losslab.params import SGD
+from losslab.results import tuning_table
+from losslab.settings.params import SGD
+from losslab.training import tuning
 
 START = SGD(kind="sgd", lr=1.0)
 
@@ -112,8 +113,8 @@ def test_adamw_has_its_rate_tuned_alone(
 ) -> None:
     ready.set(lambda p: p["train"].update(optimizer={"kind": "adamw", "lr": 0.004}))
     run(monkeypatch, ready, "bce", "--lr", "0.001", "0.01")
-    curves = tried.read(ready.root / "results" / "tuning" / "shapes-bce.csv")
-    assert list(curves) == [tried.Setting("adamw", lr, None, 16, 0) for lr in (0.001, 0.01)]
+    curves = tuning_table.read(ready.root / "results" / "tuning" / "shapes-bce.csv")
+    assert list(curves) == [tuning_table.Setting("adamw", lr, None, 16, 0) for lr in (0.001, 0.01)]
     assert all(len(values) == 2 for values in curves.values())
     assert "momentum" not in capsys.readouterr().out
     with pytest.raises(InputError, match="--momentum: adamw, the optimiser in params"):

@@ -1,4 +1,4 @@
-"""`python -m losslab COMMAND`, for what is not a stage of the pipeline."""
+"""The command `losslab`, or `python -m losslab`, for what is not a stage of the pipeline."""
 
 import argparse
 from pathlib import Path
@@ -10,10 +10,17 @@ from losslab.errors import InputError, exit_on_error
 
 def check(_: argparse.Namespace) -> None:
     """check params.yaml, and say so if it is right"""
-    from losslab import params
+    from losslab import data, losses, networks
+    from losslab.settings import params
+    from losslab.settings.plans import cells
 
-    settings = params.check()
-    runs = len(settings.grid.datasets) * len(settings.grid.losses) * len(settings.train.seeds)
+    registries: dict[str, Registry[Any]] = {
+        "datasets": data.registry,
+        "networks": networks.registry,
+        "losses": losses.registry,
+    }
+    settings = params.load(registries)
+    runs = len(cells(settings.grid)) * len(settings.train.seeds)
     print(f"{params.PARAMS}: correct; {runs} runs in the grid")
 
 
@@ -28,7 +35,7 @@ def predict(arguments: argparse.Namespace) -> None:
     """masks and overlays of images, by a trained model"""
     if arguments.threshold is not None and not 0 < arguments.threshold < 1:
         raise InputError(f"--threshold: {arguments.threshold} is not between 0 and 1")
-    from losslab import predict
+    from losslab.inference import predict
 
     predict.run(
         arguments.images,
@@ -43,33 +50,41 @@ def predict(arguments: argparse.Namespace) -> None:
 
 def track(_: argparse.Namespace) -> None:
     """bring MLflow up to what the results say"""
-    from losslab import params, tracking
+    from losslab.settings.plans import ReportPlan
+    from losslab.tracking import sync
 
-    if tracking.is_off():
+    if sync.is_off():
         raise InputError("LOSSLAB_MLFLOW is off; unset it to have MLflow written")
-    if not tracking.sync_everything(params.load()):
+    if not sync.everything(ReportPlan.read().params):
         raise InputError("MLflow does not have everything; see the warning")
 
 
 def tune(arguments: argparse.Namespace) -> None:
     """learning rate, then momentum at the best rate, by validation loss"""
-    from losslab import tuning
+    from losslab.report import figures
+    from losslab.results import paths
+    from losslab.settings.plans import TrainPlan
+    from losslab.training import tuning
 
-    tuning.run(arguments.dataset, arguments.loss, arguments.lr, arguments.momentum)
+    plan = TrainPlan.read(arguments.dataset, arguments.network, arguments.loss)
+    curves = tuning.run(plan, arguments.lr, arguments.momentum)
+    picture = paths.tuning_file(plan.cell).with_suffix(".png")
+    figures.save(figures.tuning_curves(curves), picture)
+    print(f"curves: {picture}")
 
 
 EXAMPLES = {
-    check: "python -m losslab check",
-    losses: "python -m losslab losses | less",
+    check: "losslab check",
+    losses: "losslab losses | less",
     predict: """\
-python -m losslab predict photo.jpg --model results/models/shapes/ce_dice/seed0.safetensors --out masks
-python -m losslab predict photos/ http://host/dog.jpg --model M.safetensors --out masks --coco masks.json
-python -m losslab predict photos/ --model results/models/shapes/ce_dice/seed0.safetensors --out masks \\
-  --compare results/models/shapes/*/seed0.safetensors""",
+losslab predict photo.jpg --model results/train/shapes/unet/ce_dice/seed0.safetensors --out masks
+losslab predict photos/ http://host/dog.jpg --model M.safetensors --out masks --coco masks.json
+losslab predict photos/ --model results/train/shapes/unet/ce_dice/seed0.safetensors --out masks \\
+  --compare results/train/shapes/unet/*/seed0.safetensors""",
     track: """\
-python -m losslab track
-MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python -m losslab track""",
-    tune: "python -m losslab tune shapes bce --lr 0.001 0.004 0.016",
+losslab track
+MLFLOW_TRACKING_URI=http://127.0.0.1:5000 losslab track""",
+    tune: "losslab tune shapes unet bce --lr 0.001 0.004 0.016",
 }
 
 
@@ -77,23 +92,23 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     plain = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(
-        prog="python -m losslab",
+        prog="losslab",
         description="What is not a stage of the pipeline. All but `predict` are run where params.yaml is.",
-        epilog="`python -m losslab COMMAND --help` shows a command's options, with examples.",
+        epilog="`losslab COMMAND --help` shows a command's options, with examples.",
     )
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     for command, example in EXAMPLES.items():
         words = (command.__doc__ or "").strip()
         indented = "\n".join(f"  {line}" for line in example.splitlines())
-        found = commands.add_parser(
+        subparser = commands.add_parser(
             command.__name__, help=words, description=f"{words[0].upper()}{words[1:]}.",
             epilog=f"examples:\n{indented}", formatter_class=plain,
         )  # fmt: skip
-        found.set_defaults(command=command)
+        subparser.set_defaults(command=command)
         if command is predict:
-            _add_predict_options(found)
+            _add_predict_options(subparser)
         if command is tune:
-            _add_tune_options(found)
+            _add_tune_options(subparser)
     return top
 
 
@@ -105,7 +120,9 @@ For an image NAME the output folder gets NAME.mask.png (one class: 0 and 255; se
 in the model's order, 0 for none; where classes overlap, the most probable) and NAME.overlay.png.
 Images that cannot be read are named at the end, with exit status 1; the others are done."""
     command.add_argument("images", nargs="+", metavar="IMAGE", help="a file, a folder, or the URL of an image")
-    command.add_argument("--model", type=Path, required=True, help="results/models/DATASET/LOSS/seedN.safetensors")
+    command.add_argument(
+        "--model", type=Path, required=True, help="results/train/DATASET/NETWORK/LOSS/seedN.safetensors"
+    )
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for masks and overlays")
     command.add_argument(
         "--compare", type=Path, nargs="+", default=(), metavar="MODEL",
@@ -124,13 +141,18 @@ def _add_tune_options(command: argparse.ArgumentParser) -> None:
     command.description = """\
 Tunes train.optimizer in two stages: every learning rate with the momentum of params.yaml, then, if it is sgd, every
 momentum at the rate with the lowest validation loss. Trains as params.yaml says, with the first of train.seeds, on what
-`dvc repro extract` made; the test set is not read. Leaves results/tuning/DATASET-LOSS.csv and .png."""
-    command.add_argument("dataset", help="a name under datasets in params.yaml")
-    command.add_argument("loss", help="a name under losses in params.yaml")
+`dvc repro extract` made; the test set is not read. Leaves results/tuning/DATASET/NETWORK/LOSS.csv and .png."""
+    for axis in ("dataset", "network", "loss"):
+        command.add_argument(axis, help=f"a name of the grid in params.yaml: its {axis}")
     rates = "learning rates to try (0.001 0.01 0.1)"
     command.add_argument("--lr", type=float, nargs="+", default=[0.001, 0.01, 0.1], help=rates)
     momenta = "momenta to try at the best rate, of sgd alone (0.5 0.9)"
     command.add_argument("--momentum", type=float, nargs="+", help=momenta)
+
+
+def run() -> None:
+    """The entry point: what a user can mend is one line."""
+    exit_on_error(main)
 
 
 def main() -> None:
@@ -144,4 +166,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_on_error(main)
+    run()

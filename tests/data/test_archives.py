@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from losslab.data import archives
+from losslab.data.sources import archives
 from losslab.errors import InputError
 
 

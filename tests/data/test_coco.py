@@ -22,7 +22,8 @@ from coco_world import Server, coco_file, dataset, official, run, serve, wait_fo
 from PIL import Image
 from pycocotools.coco import COCO
 
-from losslab.data import coco_sources, tensors
+from losslab.data import tensors
+from losslab.data.coco import sources
 from losslab.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -415,7 +416,7 @@ def test_an_encrypted_zip_and_a_zip_bomb_are_refused(
 def test_annotations_that_would_unpack_to_more_than_any_real_ones_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coco_sources, "MAX_JSON", 1000)  # a real bomb of 4 GiB takes 4 MB and a minute to make
+    monkeypatch.setattr(sources, "MAX_JSON", 1000)  # a real bomb of 4 GiB takes 4 MB and a minute to make
     hostile = zipped(tmp_path / "a.zip", write_set(tmp_path / "set", coco_file()), FLAGS, b"")
     with pytest.raises(InputError, match=r"a\.zip: annotations/instances_all.json would unpack to more than"):
         run(dataset(tmp_path / "set", annotations=hostile), tmp_path / "a")

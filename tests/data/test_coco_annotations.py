@@ -14,8 +14,8 @@ from coco_world import coco_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from losslab.data.coco_annotations import read
-from losslab.data.coco_selection import Rules, judge, selected
+from losslab.data.coco.annotations import read
+from losslab.data.coco.selection import Rules, judge, selected
 from losslab.errors import InputError
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from losslab.data.coco_images import ORIENTATION, Unusable, decompress, rasterise, read_image, reduce_mask
+from losslab.data.coco.outlines import decompress, rasterise
+from losslab.data.photos import ORIENTATION, Unusable, read_image, reduce_mask
 
 
 def picture(width: int = 40, height: int = 24) -> Image.Image:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from coco_world import Server, serve, wait_for
 
-from losslab.data.fetch import Absent, Fetcher, Patience
+from losslab.data.sources.http import Absent, Fetcher, Patience
 from losslab.errors import InputError
 
 BODY = bytes(range(256)) * 1000

@@ -14,8 +14,8 @@ from extraction import contents, dataset, run
 from PIL import Image
 from scipy.io import savemat
 
-from losslab.data.fetch import digest
 from losslab.errors import InputError
+from losslab.results.files import digest
 
 SIZES = ((30, 20), (18, 26))  # width, height: the images differ
 WITHOUT = {7, 12}  # images without a trimap

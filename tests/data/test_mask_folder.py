@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from losslab.errors import InputError
-from losslab.schema import explain
+from losslab.settings.schema import explain
 
 SIDE = 24
 CARVANA = {"image_names": "train/{id}.jpg", "mask_names": "train_masks/{id}_mask.gif", "val_share": 0.25,

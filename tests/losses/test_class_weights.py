@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from torch.nn.functional import cross_entropy
 
 from losslab.losses import registry
-from losslab.losses.cross_entropy import class_indices, gathered_cross_entropy, with_background
-from losslab.schema import explain
+from losslab.losses.pixel.cross_entropy import class_indices, gathered_cross_entropy, with_background
+from losslab.settings.schema import explain
 
 
 @pytest.mark.parametrize(

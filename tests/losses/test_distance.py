@@ -6,8 +6,8 @@ import torch
 from loss_cases import batch, kind_loss
 from scipy.ndimage import distance_transform_edt
 
-from losslab.losses import distance
-from losslab.losses.distance import signed_distances
+from losslab.losses.shared import distance
+from losslab.losses.shared.distance import signed_distances
 
 
 @pytest.mark.parametrize("chunk", [1, 2**24])

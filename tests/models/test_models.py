@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from losslab import losses, models
+from losslab import losses, networks
 from losslab.errors import InputError
 
 # torchvision takes seconds to import
-KINDS = [pytest.param(kind, marks=pytest.mark.slow if kind == "deeplabv3" else []) for kind in models.KINDS]
+KINDS = [pytest.param(kind, marks=pytest.mark.slow if kind == "deeplabv3" else []) for kind in networks.KINDS]
 MULTIPLES = {"munet": 8, "nine_layer": 2, "pool_upsample": 4, "strided_transposed": 4}
 """Image sides must be multiples of these; other networks take any size."""
 
@@ -25,7 +25,7 @@ def parameters(network: nn.Module) -> int:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("channels", "classes", "height", "width"), [(3, 5, 64, 64), (1, 2, 32, 50)])
 def test_logits_have_the_size_of_the_image(kind: str, channels: int, classes: int, height: int, width: int) -> None:
-    network = models.build(kind, in_channels=channels, classes=classes)
+    network = networks.build(kind, in_channels=channels, classes=classes)
     width -= width % MULTIPLES.get(kind, 1)
     assert network(torch.randn(2, channels, height, width)).shape == (2, classes, height, width)
 
@@ -33,7 +33,7 @@ def test_logits_have_the_size_of_the_image(kind: str, channels: int, classes: in
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("height", "width"), [(33, 64), (64, 33)])
 def test_a_size_is_taken_or_refused_in_a_line(kind: str, height: int, width: int) -> None:
-    network, images = models.build(kind, classes=2), torch.randn(2, 3, height, width)
+    network, images = networks.build(kind, classes=2), torch.randn(2, 3, height, width)
     if kind not in MULTIPLES:
         assert network(images).shape == (2, 2, height, width)
         return
@@ -45,7 +45,7 @@ def test_a_size_is_taken_or_refused_in_a_line(kind: str, height: int, width: int
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_gets_a_gradient(kind: str) -> None:
     torch.manual_seed(0)
-    network = models.build(kind, classes=3)
+    network = networks.build(kind, classes=3)
     network(torch.randn(2, 3, 32, 32)).square().mean().backward()
     for name, parameter in network.named_parameters():
         if kind == "munet" and unused_in_munet(name):
@@ -68,7 +68,7 @@ def unused_in_munet(name: str) -> bool:
 def test_the_seed_fixes_the_weights(kind: str) -> None:
     def weights() -> list[torch.Tensor]:
         torch.manual_seed(3)
-        return [p.detach() for p in models.build(kind, classes=3).parameters()]
+        return [p.detach() for p in networks.build(kind, classes=3).parameters()]
 
     assert all(torch.equal(a, b) for a, b in zip(weights(), weights(), strict=True))
 
@@ -76,7 +76,7 @@ def test_the_seed_fixes_the_weights(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_few_steps_lower_the_loss(kind: str) -> None:
     torch.manual_seed(0)
-    network, loss = models.build(kind, classes=2), losses.build("bce")
+    network, loss = networks.build(kind, classes=2), losses.build("bce")
     images = torch.randn(4, 3, 32, 32)
     masks = images[:, :2].gt(0.5)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
@@ -91,7 +91,7 @@ def test_a_few_steps_lower_the_loss(kind: str) -> None:
 
 
 def test_the_unet_of_the_paper_has_its_parameters() -> None:
-    network = models.build("unet", in_channels=1, classes=2, width=64, levels=5, norm="none")
+    network = networks.build("unet", in_channels=1, classes=2, width=64, levels=5, norm="none")
     convolutions = [(1, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
     convolutions += [(512, 1024), (1024, 1024)]
     convolutions += [pair for c in (512, 256, 128, 64) for pair in ((2 * c, c), (c, c))]
@@ -101,7 +101,7 @@ def test_the_unet_of_the_paper_has_its_parameters() -> None:
 
 
 def test_munet_has_the_published_parameters() -> None:
-    network = models.build("munet", classes=5, depth=16)
+    network = networks.build("munet", classes=5, depth=16)
     assert parameters(network) == 6_999_109
     assert len(list(network.parameters())) == 324
 
@@ -109,14 +109,14 @@ def test_munet_has_the_published_parameters() -> None:
 def test_nine_layer_has_the_parameters_of_its_shapes() -> None:
     shapes = [(3, 32), (32, 64), (64, 128), (128, 64), (128, 64), (64, 32), (64, 32), (32, 16)]
     expected = sum(9 * before * after + after for before, after in shapes) + 16 * 6 + 6
-    assert parameters(models.build("nine_layer", classes=6)) == expected
+    assert parameters(networks.build("nine_layer", classes=6)) == expected
 
 
 @pytest.mark.parametrize("kind", ["pool_upsample", "strided_transposed"])
 def test_the_colour_nets_have_the_parameters_of_their_shapes(kind: str) -> None:
     shapes = [(1, 32), (32, 64), (64, 32), (32, 24), (24, 24)]
     expected = sum(9 * before * after + after for before, after in shapes) + 2 * (32 + 64 + 32 + 24)
-    assert parameters(models.build(kind, in_channels=1, classes=24)) == expected
+    assert parameters(networks.build(kind, in_channels=1, classes=24)) == expected
 
 
 @pytest.mark.slow
@@ -134,7 +134,7 @@ class TestDeepLabV3:
         torch.manual_seed(1)
         source = deeplabv3_resnet50(weights_backbone=None, num_classes=21) if whole else resnet50()
         state = source.state_dict()
-        network = models.build("deeplabv3", classes=2, **self.saved(tmp_path / "weights.pth", state)).network
+        network = networks.build("deeplabv3", classes=2, **self.saved(tmp_path / "weights.pth", state)).network
         prefix = "" if whole else "backbone."
         fitting = {f"{prefix}{name}" for name in state} & set(network.state_dict())
         assert len([name for name in fitting if name.startswith("backbone.")]) == 318
@@ -143,22 +143,22 @@ class TestDeepLabV3:
         assert network.classifier[4].out_channels == 2
 
     def test_other_weights_and_no_checksum_are_refused(self, tmp_path: Path) -> None:
-        options = self.saved(tmp_path / "weights.pth", models.build("unet", classes=2).state_dict())
+        options = self.saved(tmp_path / "weights.pth", networks.build("unet", classes=2).state_dict())
         with pytest.raises(InputError, match="not the weights of a ResNet-50 for 3 channels"):
-            models.build("deeplabv3", classes=2, **options)
+            networks.build("deeplabv3", classes=2, **options)
         with pytest.raises(InputError, match="sha256"):
-            models.build("deeplabv3", classes=2, **options | {"weights_sha256": "0" * 64})
+            networks.build("deeplabv3", classes=2, **options | {"weights_sha256": "0" * 64})
         with pytest.raises(InputError, match=r"model\.weights_sha256: missing"):
-            models.build("deeplabv3", classes=2, weights=options["weights"])
+            networks.build("deeplabv3", classes=2, weights=options["weights"])
         (tmp_path / "words.pth").write_text("words")
         found = hashlib.sha256(b"words").hexdigest()
         with pytest.raises(InputError, match="not a file of weights"):
-            models.build("deeplabv3", classes=2, weights=str(tmp_path / "words.pth"), weights_sha256=found)
+            networks.build("deeplabv3", classes=2, weights=str(tmp_path / "words.pth"), weights_sha256=found)
         with pytest.raises(OSError, match=r"missing\.pth"):
-            models.build("deeplabv3", classes=2, weights=str(tmp_path / "missing.pth"), weights_sha256=found)
+            networks.build("deeplabv3", classes=2, weights=str(tmp_path / "missing.pth"), weights_sha256=found)
 
     def test_one_image_a_batch_is_refused_in_training_alone(self) -> None:
-        network = models.build("deeplabv3", classes=2)
+        network = networks.build("deeplabv3", classes=2)
         with pytest.raises(InputError, match=r"train\.batch_size"):
             network(torch.randn(1, 3, 32, 32))
         assert network.eval()(torch.randn(1, 3, 32, 32)).shape == (1, 2, 32, 32)

@@ -11,7 +11,7 @@ import torch
 from conftest import ROOT
 from torch import nn
 
-from losslab import models
+from losslab import networks
 
 PEER = ROOT / ".peer"
 
@@ -40,7 +40,7 @@ def pair(peer: Any, skip_connections: bool, depth: int = 16) -> Pair:
     torch.manual_seed(0)
     theirs = peer.SemanticSegmentation.mUNet(skip_connections=skip_connections, depth=depth)
     torch.manual_seed(0)
-    return theirs, models.build("munet", classes=5, depth=depth, skip_connections=skip_connections)
+    return theirs, networks.build("munet", classes=5, depth=depth, skip_connections=skip_connections)
 
 
 def images(seed: int, side: int = 64) -> torch.Tensor:

@@ -5,39 +5,15 @@ so that changing how masks are drawn never fetches anything again. To add a kind
 `KINDS`. Nothing here imports torch.
 """
 
-from abc import ABC, abstractmethod
-from pathlib import Path
+from losslab.data.dataset import Dataset
+from losslab.settings.registry import Registry
 
-from losslab.registry import Registry
-from losslab.schema import Section
-
-
-class Dataset(Section, ABC):
-    """One data set. Subclasses have two fields, `download` and `extract`, with the options of these two steps."""
-
-    @abstractmethod
-    def fetch(self, raw: Path) -> None:
-        """Fill the empty folder `raw` with what the source gives, verified.
-
-        Raises:
-            InputError: the source cannot be reached, or what came is not what it should be.
-        """
-
-    @abstractmethod
-    def write_tensors(self, raw: Path, out: Path) -> None:
-        """Read the folder `raw` that `fetch` filled and fill the empty folder `out`.
-
-        Writes `train`, `val` and `test.safetensors` (see `losslab.data.tensors`) and `extract.json`, which accounts
-        for every image of the source: kept in a split, or left out for a reason.
-
-        Raises:
-            InputError: the raw data cannot be read, or the params select no image.
-        """
+__all__ = ["KINDS", "Dataset", "registry"]
 
 
 KINDS = {
     "cifar_colour": "cifar_colour:CifarColour",
-    "coco": "coco:Coco",
+    "coco": "coco.dataset:Coco",
     "flowers17": "flowers17:Flowers17",
     "mask_folder": "mask_folder:MaskFolder",
     "purdue_shapes": "purdue_shapes:PurdueShapes",

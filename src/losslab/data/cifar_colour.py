@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from tqdm import tqdm
 
-from losslab.data import Dataset, archives, pickles
-from losslab.data.coco_sources import Downloads
-from losslab.data.fetch import verify
+from losslab.data.dataset import Dataset
+from losslab.data.sources import archives, pickles
+from losslab.data.sources.downloads import Downloads
 from losslab.data.tensors import Array, Writer
 from losslab.errors import InputError
-from losslab.files import write_json
-from losslab.schema import Section
+from losslab.results.files import verify, write_json
+from losslab.settings.schema import Section
 
 CATEGORIES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 Category = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck", "all"]

@@ -22,15 +22,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, StringConstraints
 
-from losslab.data import Dataset
-from losslab.data.archives import Files, open_files
-from losslab.data.coco_selection import SPLITS
-from losslab.data.coco_sources import Downloads
-from losslab.data.fetch import verify
-from losslab.data.mask_images import Labels
-from losslab.data.mask_pairs import Pair, Pairs, PairSplit, Recipe, read_pairs, write_tensors
+from losslab.data.dataset import Dataset
+from losslab.data.extraction import Pair, Pairs, PairSplit, Recipe, read_pairs, write_tensors
+from losslab.data.label_maps import Labels
+from losslab.data.sources.archives import Files, open_files
+from losslab.data.sources.downloads import Downloads
+from losslab.data.splits import SPLITS
 from losslab.errors import InputError
-from losslab.schema import Section
+from losslab.results.files import verify
+from losslab.settings.schema import Section
 
 FileName = Literal["17flowers.tgz", "trimaps.tgz", "datasplits.mat"]
 IMAGES: FileName = "17flowers.tgz"

@@ -2,7 +2,7 @@
 
 Two patterns say which files they are: `train/{id}.jpg` and `train_masks/{id}_mask.gif`. `{id}` is any text, the same in
 both; `{split}` is a split's name; `*` is any text within a name. A mask file is binary or a label map (see
-`losslab.data.mask_images`).
+`losslab.data.label_maps`).
 
 An image without a mask is left out and counted as `no_mask`, a mask without an image only counted. A pair that cannot
 be read, or whose image and mask differ in size, is left out and listed. A label that is neither a class nor background
@@ -17,17 +17,15 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from losslab.data import Dataset
-from losslab.data.archives import Files, open_files
-from losslab.data.coco_selection import SPLITS, draw
-from losslab.data.coco_sources import Downloads
-from losslab.data.mask_images import Label, Labels, forms
-from losslab.data.mask_pairs import Pair, Pairs, PairSplit, Recipe, read_pairs, write_tensors
+from losslab.data.dataset import Dataset
+from losslab.data.extraction import Pair, Pairs, PairSplit, Recipe, read_pairs, write_tensors
+from losslab.data.label_maps import Label, Labels, forms
+from losslab.data.sources.archives import Files, open_files
+from losslab.data.sources.downloads import Downloads
+from losslab.data.splits import SPLITS, MaxImages, Share, draw
 from losslab.errors import InputError
-from losslab.schema import Section, invalid
+from losslab.settings.schema import Section, invalid
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-Most = Annotated[int, Field(ge=1)] | None
 FIELDS = r"\{id\}|\{split\}|\*"
 
 
@@ -38,14 +36,6 @@ def _is_pattern(text: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_is_pattern)]
-
-
-class MaxImages(Section):
-    """The most images of each split, drawn by the seed; none: all."""
-
-    train: Most = None
-    val: Most = None
-    test: Most = None
 
 
 class Download(Section):

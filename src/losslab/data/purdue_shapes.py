@@ -14,13 +14,15 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, StringConstraints
 
-from losslab.data import Dataset, pickles
-from losslab.data.archives import open_files
-from losslab.data.fetch import digest, fetch_package, fetch_url, verify
+from losslab.data.dataset import Dataset
+from losslab.data.sources import pickles
+from losslab.data.sources.archives import open_files
+from losslab.data.sources.http import fetch_url
+from losslab.data.sources.packages import fetch_package
 from losslab.data.tensors import Array, Writer
 from losslab.errors import InputError
-from losslab.files import write_json
-from losslab.schema import Section
+from losslab.results.files import digest, verify, write_json
+from losslab.settings.schema import Section
 
 CLASSES = ("rectangle", "triangle", "disk", "oval", "star")
 SIDE = 64

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from losslab.figures import signed
+from losslab.comparison.significance import seeds_needed
 from losslab.report.evidence import Evidence
-from losslab.statistics import seeds_needed
+from losslab.report.figures import signed
 
 
 class Answer(NamedTuple):

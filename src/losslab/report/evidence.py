@@ -1,4 +1,4 @@
-"""All that the report says of one data set, read from what the other stages left."""
+"""All that the report says of one data set with one network, read from what the other stages left."""
 
 import json
 from collections.abc import Mapping
@@ -10,23 +10,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from losslab import history, leaderboard, metrics, predictions, runs, scores, tried
+from losslab.comparison import leaderboard
+from losslab.comparison.leaderboard import Standing
 from losslab.data import tensors
 from losslab.errors import InputError
-from losslab.params import Params
+from losslab.evaluation.aggregates import Counts, Floats
+from losslab.evaluation.formulas import dice
+from losslab.results import history, paths, predictions, scores, tuning_table
+from losslab.settings.params import Params
+from losslab.settings.plans import Cell
 
-Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One data set: its leaderboard, histories, scores, test images, and where the predictions are."""
+    """One data set and network: its leaderboard, histories, scores, test images, and where the predictions are."""
 
     dataset: str
+    network: str
     losses: tuple[str, ...]
     baseline: str
-    board: list[leaderboard.Row]
+    board: list[Standing]
     """Rows of every metric and threshold rule; losses with a model first, by tuned mIoU, the best one first."""
     histories: Mapping[str, list[history.Row]]
     dice: Mapping[str, Floats]
@@ -34,26 +39,32 @@ class Evidence:
     without a model, or scored on other images than the test set's, are not in it."""
     test: tensors.Split
     analysis: Mapping[str, Any]
-    tuning: Mapping[str, Mapping[tried.Setting, list[float]]]
+    trained: tuple[int, ...]
+    """The seeds of params.yaml."""
+    tuning: Mapping[str, Mapping[tuning_table.Setting, list[float]]]
     """Loss → setting → validation loss by epoch, of losses that have been tuned."""
+
+    def cell(self, loss: str) -> Cell:
+        """The cell of the grid that a loss is here."""
+        return Cell(self.dataset, self.network, loss)
 
     @cached_property
     def seeds(self) -> dict[str, list[int]]:
-        """Loss → seeds whose predictions are there."""
-        return {
-            loss: sorted(int(path.stem.removeprefix("seed")) for path in folder.glob("seed*.safetensors"))
+        """Loss → seeds whose predictions are there; losses without any are not in it."""
+        scored = {
+            loss: [seed for seed in self.trained if paths.predictions_file(self.cell(loss), seed).is_file()]
             for loss in self.dice
-            if (folder := runs.predictions_folder(self.dataset, loss)).is_dir() and any(folder.iterdir())
         }
+        return {loss: seeds for loss, seeds in scored.items() if seeds}
 
     @property
-    def ranked(self) -> list[leaderboard.Row]:
+    def ranked(self) -> list[Standing]:
         """Tuned mIoU of every loss, best first, losses without a model last."""
         return [row for row in self.board if (row.metric, row.threshold) == ("miou", "tuned")]
 
     def predicted(self, loss: str, seed: int) -> Masks:
         """Predicted masks `[N, C, H, W]` at the tuned threshold."""
-        path = runs.predictions_folder(self.dataset, loss) / f"seed{seed}.safetensors"
+        path = paths.predictions_file(self.cell(loss), seed)
         masks = predictions.read(path, self.test.masks.shape[-1])
         if masks.shape != self.test.masks.shape:
             raise InputError(f"{path}: masks {masks.shape}, the test set has {self.test.masks.shape}; run `dvc repro`")
@@ -65,45 +76,48 @@ class Evidence:
         return np.stack([self.dice[loss][0] for loss in self.seeds]) if self.seeds else np.empty((0, 0))
 
 
-def read(params: Params, dataset: str, folder: Path) -> Evidence:
-    """Read what there is on one data set.
+def read(params: Params, dataset: str, network: str) -> Evidence:
+    """Read what there is on one data set and network.
 
     Raises:
         InputError: something is missing or damaged.
     """
-    test = tensors.read(runs.split_file(dataset, "test"))
-    found = {loss: scores.read(runs.scores_file(dataset, loss)) for loss in params.grid.losses}
-    board = [row for row in leaderboard.read(folder / "leaderboard.json") if row.dataset == dataset]
+    test = tensors.read(paths.split_file(dataset, "test"))
+    cells = {loss: Cell(dataset, network, loss) for loss in params.grid.losses}
+    tables = {loss: scores.read(paths.scores_file(cell)) for loss, cell in cells.items()}
+    board = [row for row in leaderboard.read(paths.LEADERBOARD) if (row.dataset, row.network) == (dataset, network)]
     score = {row.loss: row.mean for row in board if (row.metric, row.threshold) == ("miou", "tuned")}
     board.sort(key=lambda row: (score.get(row.loss) is None, -(score.get(row.loss) or 0.0)))
     return Evidence(
         dataset,
+        network,
         params.grid.losses,
         params.compare.baseline,
         board,
-        {loss: history.read(runs.history_file(dataset, loss)) for loss in params.grid.losses},
+        {loss: history.read(paths.history_file(cell)) for loss, cell in cells.items()},
         {
             loss: image_dice(table.counts["tuned"])
-            for loss, table in found.items()
+            for loss, table in tables.items()
             if (table.images, table.classes) == (test.ids, test.classes)
         },
         test,
-        _analysis(folder / "analysis.json").get(dataset, {}),
-        {loss: tried.read(path) for loss in params.grid.losses if (path := runs.tuning_file(dataset, loss)).is_file()},
+        _analysis(paths.ANALYSIS).get(dataset, {}).get(network, {}),
+        params.train.seeds,
+        {loss: tuning_table.read(path) for loss, cell in cells.items() if (path := paths.tuning_file(cell)).is_file()},
     )
 
 
-def image_dice(counts: NDArray[np.int64]) -> Floats:
+def image_dice(counts: Counts) -> Floats:
     """Dice of each image over the classes in truth or prediction: counts `[S, N, C, 4]` → `[S, N]`, NaN for none."""
-    per_class = metrics.dice(*np.moveaxis(counts[..., :3].astype(np.float64), -1, 0))
-    there = ~np.isnan(per_class)
-    mean: Floats = np.nansum(per_class, axis=-1) / np.where(there.any(-1), there.sum(-1), np.nan)
+    per_class = dice(*np.moveaxis(counts[..., :3].astype(np.float64), -1, 0))
+    shown = ~np.isnan(per_class)
+    mean: Floats = np.nansum(per_class, axis=-1) / np.where(shown.any(-1), shown.sum(-1), np.nan)
     return mean
 
 
 def _analysis(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        analysis: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError) as error:
         raise InputError(f"{path}: missing or damaged ({error}); run `dvc repro`") from None
-    return found
+    return analysis

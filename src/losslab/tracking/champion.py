@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from losslab import history, runs
+from losslab.comparison.leaderboard import Standing
 from losslab.data import tensors
-from losslab.data.fetch import digest
-from losslab.leaderboard import Row
-from losslab.runs import Run
+from losslab.results import history, paths
+from losslab.results.files import digest
+from losslab.results.runs import Run
+from losslab.settings.plans import Cell
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,12 +30,12 @@ class NotExportable(Exception):
     """torch.export cannot make a graph of the network."""
 
 
-def choose(found: Mapping[str, Sequence[Run]], rows: Sequence[Row]) -> tuple[Run, Row] | None:
-    """The run to register and its row of the leaderboard: among the losses the one whose tuned test mIoU has the
+def choose(found: Mapping[Cell, Sequence[Run]], rows: Sequence[Standing]) -> tuple[Run, Standing] | None:
+    """The run to register and its row of the leaderboard: among the cells the one whose tuned test mIoU has the
     highest lower bound, among its seeds the one with the best validation mIoU; none if every run diverged.
 
     Args:
-        found: the runs of each loss on one data set.
+        found: the runs of each cell of one data set.
         rows: the data set's part of the leaderboard.
     """
     ranked = [row for row in rows if (row.metric, row.threshold) == ("miou", "tuned") and row.low is not None]
@@ -42,21 +43,22 @@ def choose(found: Mapping[str, Sequence[Run]], rows: Sequence[Row]) -> tuple[Run
         return None
     best = max(ranked, key=lambda row: row.low or 0.0)
     tuned: dict[int, float] = {}
-    for line in history.read(runs.history_file(best.dataset, best.loss)):
+    cell = Cell(best.dataset, best.network, best.loss)
+    for line in history.read(paths.history_file(cell)):
         if (line.split, line.metric) == ("val", "miou_tuned"):
             tuned[line.seed] = max(line.value, tuned.get(line.seed, 0.0))
-    candidates = [run for run in found[best.loss] if model_path(run).is_file()]
+    candidates = [run for run in found[cell] if paths.model_file(run.cell, run.seed).is_file()]
     return (max(candidates, key=lambda run: tuned.get(run.seed, 0.0)), best) if candidates else None
 
 
-def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Row) -> None:
+def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Standing) -> None:
     """Make `run`'s model the champion, adding a version only if there is none of the same bytes.
 
     Raises:
         NotExportable: the network cannot be exported.
         MlflowException: whatever MLflow has to say.
     """
-    name, md5 = f"losslab-{run.dataset}", digest(model_path(run))
+    name, md5 = f"losslab-{run.cell.dataset}", digest(paths.model_file(run.cell, run.seed))
     found = client.search_model_versions(f"name = '{name}'")
     version = next((one for one in found if one.tags.get("model_md5") == md5), None)
     if version is None:
@@ -65,28 +67,33 @@ def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row
         client.set_registered_model_alias(name, ALIAS, version.version)
 
 
-def model_path(run: Run) -> Path:
-    """Where train left the run's model."""
-    return runs.models_folder(run.dataset, run.loss) / f"seed{run.seed}.safetensors"
-
-
-def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Row, name: str, md5: str) -> Any:
+def _add_version(
+    client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Standing, name: str, md5: str
+) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         # Exported first: nothing is left half registered if that fails.
         draft = Path(folder, "model")
         threshold = _export(run, run_id, draft)
-        model = client.create_logged_model(experiment, name=run.loss, source_run_id=run_id, model_type="segmentation")
+        model = client.create_logged_model(
+            experiment, name=run.cell.loss, source_run_id=run_id, model_type="segmentation"
+        )
         _name(draft, model.model_id, model.artifact_location)
         client.log_model_artifacts(model.model_id, str(draft))
         client.finalize_logged_model(model.model_id, "READY")
     if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name, description=f"The best network so far for {run.dataset}, by losslab.")
+        client.create_registered_model(name, description=f"The best network so far for {run.cell.dataset}, by losslab.")
     return client.create_model_version(
         name,
         f"models:/{model.model_id}",
         run_id,
-        tags={"model_md5": md5, "dataset": run.dataset, "loss": run.loss, "seed": str(run.seed)},
-        description=f"{run.loss}, seed {run.seed}. Over {row.seeds} seeds, test mIoU is {row.mean:.3f} (interval "
+        tags={
+            "model_md5": md5,
+            "dataset": run.cell.dataset,
+            "network": run.cell.network,
+            "loss": run.cell.loss,
+            "seed": str(run.seed),
+        },
+        description=f"{run.cell.loss}, seed {run.seed}. Over {row.seeds} seeds, test mIoU is {row.mean:.3f} (interval "
         f"{row.low:.3f} to {row.high:.3f}). uint8 RGB images [N, 3, H, W] → probabilities [N, C, H, W]; a pixel is "
         f"of a class where its probability is at least {threshold}.",
         model_id=model.model_id,
@@ -100,10 +107,10 @@ def _export(run: Run, run_id: str, folder: Path) -> float:
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from losslab import model_file
+    from losslab.inference import model_file
 
-    loaded = model_file.load(model_path(run), torch.device("cpu"))
-    images = np.asarray(tensors.read(runs.split_file(run.dataset, "test")).images[:2])
+    loaded = model_file.load(paths.model_file(run.cell, run.seed), torch.device("cpu"))
+    images = np.asarray(tensors.read(paths.split_file(run.cell.dataset, "test")).images[:2])
     # Two images: of one, the exported graph would take one for ever.
     example: NDArray[np.uint8] = np.resize(images, (2, *images.shape[1:]))
     classes, (height, width) = len(loaded.classes), example.shape[2:]
@@ -111,7 +118,7 @@ def _export(run: Run, run_id: str, folder: Path) -> float:
         Schema([TensorSpec(np.dtype(np.uint8), (-1, 3, height, width))]),
         Schema([TensorSpec(np.dtype(np.float32), (-1, classes, height, width))]),
     )
-    about = {"classes": list(loaded.classes), "threshold": loaded.threshold, "loss": run.loss, "seed": run.seed}
+    about = {"classes": list(loaded.classes), "threshold": loaded.threshold, "loss": run.cell.loss, "seed": run.seed}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about its own archive

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from losslab.losses import Loss, at_least_float32
+from losslab.losses.loss import Loss, at_least_float32
 
 Labels = Literal["class_values", "binary", 255]
 """What foreground is in a mask: 50·(k + 1) in plane k, 1, or 255."""

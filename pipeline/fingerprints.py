@@ -1,0 +1,140 @@
+"""Which code a stage instance really uses: a fingerprint of every project module that its stage file can import.
+
+DVC does not follow Python imports, and depending on all of `src/` would retrain everything on any edit. A fingerprint
+hashes the syntax trees of a stage's import closure without docstrings, so comments, docstrings and formatting do not
+count, nor does a module that the stage cannot reach. Kinds are imported by name at run time, so the caller names them.
+Standard library only.
+"""
+
+import ast
+import hashlib
+from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+NOT_FOLLOWED = {
+    "losslab.errors": "words for people",
+    "losslab.settings": "what it checks and fills in stands in the plan",
+    "losslab.results.paths": "where outputs lie: dvc.yaml says so too, and DVC compares that",
+    "losslab.tracking": "MLflow is a projection of the outputs and writes none of them",
+    "losslab": "the package's front, which holds no code",
+    "pipeline": "how a stage is ended",
+}
+"""Modules (of `losslab.settings` and `losslab.tracking` all) that no output depends on, and why."""
+ROOMS_NOT_FOLLOWED = ("losslab.settings.", "losslab.tracking.")
+NOT_CALLED = {"extract": {f"losslab.data.sources.{name}" for name in ("downloads", "http", "packages")}}
+"""Stage → modules that its kinds import for another stage: extraction reads what the download left, and fetches
+nothing."""
+
+
+class Project:
+    """The Python modules below some source roots, such as `["src", "."]`."""
+
+    def __init__(self, roots: Iterable[Path]) -> None:
+        self.roots = tuple(roots)
+        self._tree = cache(self._parse)
+        self._imported = cache(lambda name: tuple(self._imports(name)))
+
+    def fingerprint(self, stage: str, kinds: Mapping[str, Any] | None = None) -> str:
+        """Hex digest of the code of a stage: the same for the same code, whatever its comments.
+
+        Args:
+            stage: the stage's name, that of its file in `pipeline/`.
+            kinds: package of kinds → a mapping from params.yaml; the code of every `kind` in it, however deep, counts.
+        """
+        modules = {f"pipeline.{stage}"}
+        for package, spec in (kinds or {}).items():
+            modules |= {self.kind_module(package, kind) for kind in _kinds(spec)}
+        whole = hashlib.sha256()
+        for name in sorted(self.closure(modules, NOT_CALLED.get(stage, ()))):
+            if not self._is_registry(name):
+                whole.update(f"{name}\n{ast.dump(self._tree(name))}\n".encode())
+        return whole.hexdigest()
+
+    def closure(self, modules: Iterable[str], without: Container[str] = ()) -> set[str]:
+        """Dotted names of `modules` and of every project module that they import, anywhere in their code; those
+        `without` are not followed."""
+        reached: set[str] = set()
+        waiting = list(modules)
+        while waiting:
+            name = waiting.pop()
+            if name in reached or name in without or name in NOT_FOLLOWED or name.startswith(ROOMS_NOT_FOLLOWED):
+                continue
+            reached.add(name)
+            waiting += self._imported(name)
+        return reached
+
+    def kind_module(self, package: str, kind: str) -> str:
+        """The module of a kind, by the package's `KINDS`."""
+        for node in self._tree(package).body:
+            if _is_kinds(node):
+                return f"{package}.{ast.literal_eval(node.value)[kind].split(':')[0]}"  # type: ignore[attr-defined]
+        raise ValueError(f"{package} has no KINDS")
+
+    def _is_registry(self, name: str) -> bool:
+        """Whether it is a package's table of kinds. What it chose stands in the plan, and a kind that is added to it
+        is to retrain none of the others."""
+        return any(map(_is_kinds, self._tree(name).body))
+
+    def _path(self, name: str) -> Path | None:
+        parts = name.split(".")
+        for root in self.roots:
+            for path in (root.joinpath(*parts).with_suffix(".py"), root.joinpath(*parts, "__init__.py")):
+                if path.is_file():
+                    return path
+        return None
+
+    def _parse(self, name: str) -> ast.Module:
+        path = self._path(name)
+        assert path is not None, name
+        return _without_words(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+
+    def _imports(self, name: str) -> Iterator[str]:
+        """Project modules that `name` imports, and the packages it lies in, whose `__init__` runs first."""
+        path = self._path(name)
+        package = name if path and path.name == "__init__.py" else name.rpartition(".")[0]
+        candidates = [name.rpartition(".")[0]]
+        for node in ast.walk(self._tree(name)):
+            if isinstance(node, ast.Import):
+                candidates += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                if node.level:
+                    parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                    base = ".".join([*parents, base] if base else parents)
+                candidates += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        for candidate in candidates:
+            while candidate:
+                if self._path(candidate):
+                    yield candidate
+                candidate = candidate.rpartition(".")[0]
+
+
+def _kinds(spec: Any) -> Iterator[str]:
+    if isinstance(spec, Mapping):
+        if isinstance(spec.get("kind"), str):
+            yield spec["kind"]
+        for value in spec.values():
+            yield from _kinds(value)
+    elif isinstance(spec, list):
+        for value in spec:
+            yield from _kinds(value)
+
+
+def _is_kinds(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "KINDS" for t in node.targets)
+
+
+def _without_words(tree: ast.Module) -> ast.Module:
+    """Drop what does not change what the code does: bare strings, docstrings among them."""
+    for node in ast.walk(tree):
+        for field in ("body", "orelse", "finalbody"):
+            body = getattr(node, field, None)
+            if isinstance(body, list):
+                setattr(node, field, [n for n in body if not _is_bare_string(n)])
+    return tree
+
+
+def _is_bare_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

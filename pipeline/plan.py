@@ -1,0 +1,102 @@
+"""Check params.yaml and write the plan of every stage instance; remove what the grid no longer names."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from losslab import data, losses, networks
+from losslab.errors import exit_on_error
+from losslab.inference import devices
+from losslab.results import paths
+from losslab.results.files import atomic_folder
+from losslab.settings import params
+from losslab.settings.params import Params
+from losslab.settings.plans import (
+    FOLDER,
+    ComparePlan,
+    DownloadPlan,
+    EvaluatePlan,
+    ExtractPlan,
+    Plan,
+    ReportPlan,
+    TrainPlan,
+    cells,
+)
+from pipeline.fingerprints import Project
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    "datasets": data.registry,
+    "networks": networks.registry,
+    "losses": losses.registry,
+}
+
+
+def main() -> None:
+    settings = params.load({"datasets": data.registry, "networks": networks.registry, "losses": losses.registry})
+    with atomic_folder(FOLDER) as folder:
+        for path, plan in plans(settings, Project([Path("src"), Path()])).items():
+            file = folder / path.relative_to(FOLDER)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(plan.text(), encoding="utf-8")
+    prune(settings)
+
+
+def plans(settings: Params, project: Project) -> dict[Path, Plan]:
+    """The plan of every stage instance that the grid asks for, by where it is to lie."""
+    written: dict[Path, Plan] = {}
+    cpu_precision = devices.cpu_precision()
+    for dataset in settings.grid.datasets:
+        spec = settings.datasets[dataset]
+        for stage in (DownloadPlan, ExtractPlan):
+            code = project.fingerprint(stage.stage, {"losslab.data": spec})
+            written[stage.path(dataset)] = stage(code=code, dataset=spec)
+    train_code = {}
+    for cell in cells(settings.grid):
+        network, loss = settings.networks[cell.network], settings.losses[cell.loss]
+        kinds = {"losslab.networks": network, "losslab.losses": loss}
+        common: dict[str, Any] = dict(zip(("dataset", "network", "loss"), cell.names, strict=True))
+        common |= {"network_spec": network, "loss_spec": loss, "train": settings.train, "cpu_precision": cpu_precision}
+        train_code[str(cell)] = project.fingerprint("train", kinds)
+        written[TrainPlan.path(*cell.names)] = TrainPlan(code=train_code[str(cell)], **common)
+        code = project.fingerprint("evaluate", kinds)
+        written[EvaluatePlan.path(*cell.names)] = EvaluatePlan(code=code, evaluate=settings.evaluate, **common)
+    written[ComparePlan.path()] = ComparePlan(
+        code=project.fingerprint("compare"),
+        grid=settings.grid,
+        losses={name: settings.losses[name] for name in settings.grid.losses},
+        seeds=settings.train.seeds,
+        compare=settings.compare,
+    )
+    code = project.fingerprint("report")
+    written[ReportPlan.path()] = ReportPlan(code=code, params=settings, train_code=train_code)
+    return written
+
+
+def prune(settings: Params) -> None:
+    """Remove what the grid no longer names; DVC's cache still has it.
+
+    `compare` and `report` depend on whole folders of results, whose content must be what the grid says.
+    """
+    grid = [cell.path for cell in cells(settings.grid)]
+    for root in (paths.TRAIN, paths.EVALUATE):
+        _keep(root, grid)
+    for root in (paths.RAW, paths.TENSORS):
+        _keep(root, [Path(dataset) for dataset in settings.grid.datasets])
+
+
+def _keep(root: Path, wanted: Iterable[Path]) -> None:
+    """Remove what lies in `root` but the `wanted` paths, all of one depth, and the folders they lie in."""
+    below: dict[str, list[Path]] = {}
+    for path in wanted:
+        first, *rest = path.parts
+        below.setdefault(first, []).append(Path(*rest))
+    for entry in root.iterdir() if root.is_dir() else ():
+        if entry.name not in below:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        elif below[entry.name][0].parts:
+            _keep(entry, below[entry.name])
+
+
+if __name__ == "__main__":
+    exit_on_error(main)

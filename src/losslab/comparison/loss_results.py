@@ -1,0 +1,119 @@
+"""Everything that the losses scored with one network on one data set, drawn again and again, ready to be compared."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tqdm import tqdm
+
+from losslab.comparison.resampling import Resampler
+from losslab.errors import InputError
+from losslab.evaluation import metrics
+from losslab.evaluation.aggregates import Draws, Floats
+from losslab.results import boundary_scores, history, paths, scores
+from losslab.results.scores import Scores
+from losslab.settings.plans import Cell, ComparePlan
+
+OK = "ok"
+
+
+@dataclass
+class LossResult:
+    """What one loss scored."""
+
+    scores: Scores
+    resampler: Resampler
+    values: dict[tuple[str, str], Floats]
+    """By metric and threshold rule, `[1 + resamples, S]`; draw 0 is the data as they are. Empty without a score."""
+    comparable: bool
+    """Whether the images and classes are those of the other losses."""
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """What is to be known of these runs in a line, or `ok`."""
+        return "; ".join(self.remarks) or OK
+
+    def of(self, metric: str, threshold: str, seeds: Sequence[int]) -> Floats:
+        """`[1 + resamples, len(seeds)]`: the values of some of the seeds."""
+        return self.values[metric, threshold][:, [self.scores.seeds.index(seed) for seed in seeds]]
+
+
+@dataclass
+class Comparison:
+    """The losses of one data set and network, in the order of the grid."""
+
+    dataset: str
+    network: str
+    classes: tuple[str, ...]
+    losses: dict[str, LossResult]
+    remarks: list[str]
+    """A line for each thing that keeps the comparison from saying all it could."""
+
+    def rivals(self) -> dict[str, LossResult]:
+        """The losses that can be compared with others: two seeds at least, on the same images."""
+        return {
+            loss: result
+            for loss, result in self.losses.items()
+            if result.comparable and result.values and len(result.scores.seeds) > 1
+        }
+
+
+def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
+    """Read the scores and boundaries of every loss with a network on a data set and draw from them.
+
+    Raises:
+        InputError: a file is missing or damaged, or boundaries and scores of a loss do not belong together.
+    """
+    cells = {loss: Cell(dataset, network, loss) for loss in plan.grid.losses}
+    tables = {loss: scores.read(paths.scores_file(cell)) for loss, cell in cells.items()}
+    scored = Counter((table.images, table.classes) for table in tables.values() if table.seeds)
+    common = scored.most_common(1)[0][0] if scored else ((), ())
+    resamplers: dict[int, Resampler] = {}
+    results = {}
+    for loss, cell in tqdm(cells.items(), f"{dataset} {network}: draws", unit="loss", disable=None):
+        table, path = tables[loss], paths.boundaries_file(cell)
+        edges = boundary_scores.read(path)
+        if (edges.seeds, edges.images, edges.classes) != (table.seeds, table.images, table.classes):
+            raise InputError(f"{path}: not of the seeds and images of the scores; remove it and run `dvc repro`")
+        images = len(table.images)
+        resampler = resamplers.get(images) or Resampler(images, plan.compare.resamples, plan.compare.seed)
+        resamplers[images] = resampler
+        values: dict[tuple[str, str], Floats] = {}
+        for threshold in scores.THRESHOLDS if table.seeds else ():
+            drawn = metrics.compute(Draws(table.counts[threshold], edges.values[threshold], resampler.sums))
+            values |= {(metric, threshold): array for metric, array in drawn.items()}
+        comparable = (table.images, table.classes) == common
+        results[loss] = LossResult(table, resampler, values, comparable, _remarks(plan, cell, table, comparable))
+    return Comparison(dataset, network, common[1], results, _lines(plan, results))
+
+
+def _remarks(plan: ComparePlan, cell: Cell, table: Scores, comparable: bool) -> list[str]:
+    rows = history.read(paths.history_file(cell))
+    steps = [step for seed in plan.seeds if (step := history.diverged_step(rows, seed)) is not None]
+    seeds = len(plan.seeds)
+    remarks = []
+    if steps:
+        remarks.append(f"diverged: {len(steps)} of {seeds} seeds, first at step {min(steps)}")
+    if len(table.seeds) < seeds - len(steps):
+        what = f"{len(table.seeds)} of {seeds - len(steps)} trained seeds are scored" if table.seeds else "no scores"
+        remarks.append(f"{what}: is the test set empty? run `dvc repro`")
+    if len(table.seeds) == 1 < seeds:
+        remarks.append("one seed left: its interval covers test images only")
+    if table.seeds and not comparable:
+        remarks.append("scored on other images than the rest, so not compared: run `dvc repro`")
+    return remarks
+
+
+def _lines(plan: ComparePlan, results: dict[str, LossResult]) -> list[str]:
+    lines = [f"{loss}: {result.status}" for loss, result in results.items() if result.remarks]
+    if len(plan.seeds) == 1:
+        lines.append("one seed: intervals cover test images only, and no difference can be tested; add train.seeds")
+    if len(results) == 1:
+        lines.append("one loss: there is nothing to compare it with; add to grid.losses")
+    common = next((result for result in results.values() if result.comparable and result.values), None)
+    if common is not None:
+        counts = common.scores.counts["fixed"][0].sum(axis=0)  # [C, 4]
+        absent = [name for name, (tp, _, fn, _) in zip(common.scores.classes, counts, strict=True) if tp + fn == 0]
+        lines += [f"{name}: no pixel in the test set; the class is left out of every mean" for name in absent]
+    return lines

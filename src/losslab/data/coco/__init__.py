@@ -1,0 +1,1 @@
+"""Data sets in COCO's format: annotations go in, tensors of the selected images come out."""

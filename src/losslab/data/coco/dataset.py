@@ -1,0 +1,228 @@
+"""COCO, or any data set in COCO's format: images with one object each, and the object's mask.
+
+`fetch` reads the annotations, selects, and fetches only the selected images; `write_tensors` rasterises the outlines at
+full size and reduces both image and mask. `extract.json` accounts for every image and every annotation of the source.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from pydantic import Field, model_validator
+
+from losslab.data.coco import annotations
+from losslab.data.coco.extraction import Job, Result, extract
+from losslab.data.coco.selection import Rules, Selection, SplitSelection, judge, left_out, nothing_selected, selected
+from losslab.data.coco.sources import annotation_text, bring_images
+from losslab.data.dataset import Dataset
+from losslab.data.sources.downloads import Downloads
+from losslab.data.splits import SPLITS, MaxImages, Share, draw
+from losslab.data.tensors import Writer
+from losslab.data.workers import Workers
+from losslab.errors import InputError
+from losslab.results.files import write_json
+from losslab.settings.schema import Section, invalid
+
+
+class Download(Section):
+    """Where the data is, and which of it is wanted. `{split}` in a location stands for a split's name below."""
+
+    annotations: str
+    """URL, folder, zip or JSON file."""
+    annotations_sha256: str | None = None
+    annotations_file: str = "annotations/instances_{split}.json"
+    """Where a folder or zip has the annotations of a split."""
+    images: str
+    """URL or path with fields of the image record in braces (`{file_name}`, `{coco_url}`, …), or a folder or zip."""
+    train: str
+    val: str | None = None
+    """The source's name of the split; none: `val_share` of the training file's selected images, drawn by the seed."""
+    test: str | None = None
+    val_share: Share = 0.1
+    test_share: Share = 0.2
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    instances: Literal["only_annotation", "one_of_class"]
+    """An image qualifies with exactly one annotation, of a wanted class; or with exactly one object of the wanted
+    classes, whatever else it shows. A crowd is an annotation, but never the object: with `only_annotation` an object
+    beside a crowd does not qualify, with `one_of_class` it does, and a crowd alone qualifies with neither."""
+    min_box: Annotated[float, Field(ge=0)] = 0
+    """Pixels; of the object's box in the original image."""
+    min_box_side: Literal["longer", "both"] = "longer"
+    max_images: MaxImages = MaxImages()
+    max_missing: Annotated[int, Field(ge=0)] = 10
+    """Selected images of a split that the source may lack; they are left out and listed."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _splits_differ(self) -> "Download":
+        names = [name for name in (self.train, self.val, self.test) if name is not None]
+        for key, values in (("train, val, test", names), ("classes", list(self.classes))):
+            if len(set(values)) < len(values):
+                raise invalid(key, f"one name is given twice: {', '.join(values)}", values)
+        return self
+
+
+class Extract(Section):
+    """How images and outlines become tensors."""
+
+    image_size: Annotated[int, Field(ge=8, le=4096)]
+    planes: Literal["binary", "per_class"]
+    """One plane for whatever the object is, or one for each of `classes`."""
+    max_unreadable: Annotated[int, Field(ge=0)] = 10
+    """Selected images that may be missing, damaged or badly outlined; they are left out and listed."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Processes; none: one for each processor. The result is the same."""
+
+
+class Coco(Dataset):
+    """Images with exactly one object, from a source in COCO's format."""
+
+    download: Download
+    extract: Extract
+
+    def fetch(self, raw: Path) -> None:
+        options = self.download
+        with Downloads.open() as downloads:
+            selection, records = self._select(downloads)
+            for split, images in records.items():
+                folder, targets = selection.splits[split].source, selection.splits[split].images
+                pairs = [(raw / image.file, record) for image, record in zip(targets, images, strict=True)]
+                lacking = bring_images(options.images, folder, pairs, downloads, options.max_missing)
+                for image in targets:
+                    image.lacking = lacking.get(raw / image.file, "")
+        (raw / "selection.json").write_bytes(msgspec.json.encode(selection))
+
+    def _select(self, downloads: Downloads) -> tuple[Selection, dict[str, list[dict[str, Any]]]]:
+        """What is wanted, and for each split the whole records of its images."""
+        options = self.download
+        rules = Rules(options.classes, options.instances, options.min_box, options.min_box_side)
+        sources = {split: name for split in SPLITS if (name := getattr(options, split)) is not None}
+        files = {}
+        for split, name in sources.items():
+            location, inside = (
+                text.replace("{split}", name) for text in (options.annotations, options.annotations_file)
+            )
+            files[split] = annotations.read(*annotation_text(location, inside, options.annotations_sha256, downloads))
+        origins: dict[str, str] = {}
+        for split, file in files.items():
+            if (other := origins.setdefault(file.source, split)) != split:
+                raise InputError(
+                    f"{file.source}: is read for {other} and for {split}; put {{split}} into download.annotations, or "
+                    f"leave download.{split} out to have it drawn"
+                )
+        verdicts = {split: judge(file, rules) for split, file in files.items()}
+        drawn = draw(
+            {split: np.flatnonzero(verdict.reasons == "") for split, verdict in verdicts.items()},
+            {"val": options.val_share, "test": options.test_share},
+            options.max_images.model_dump(),
+            options.seed,
+        )
+        splits, records = {}, {}
+        for split, (origin, chosen, over) in drawn.items():
+            file, verdict = files[origin], verdicts[origin]
+            # A drawn split's source is its training file: what does not qualify there is counted once, under train.
+            unfit = np.flatnonzero(verdict.reasons != "") if origin == split else over[:0]
+            reasons = verdict.reasons.copy()
+            reasons[over] = "not_drawn"
+            images = selected(file, verdict, chosen, sources[origin])
+            splits[split] = SplitSelection(
+                sources[origin], images, *left_out(file, reasons, np.concatenate([unfit, over]))
+            )
+            order = chosen[np.argsort(file.image_ids[chosen])]
+            records[split] = file.records(order)
+        for split in SPLITS:
+            if not splits[split].images:
+                why = nothing_selected(list(splits.values()))
+                raise InputError(f"no image is selected for {split}; images are left out for {why}; see download.*")
+        return (
+            Selection(
+                options.classes,
+                sum(len(file.image_ids) for file in files.values()),
+                sum(len(file.ids) for file in files.values()),
+                splits,
+            ),
+            records,
+        )
+
+    def write_tensors(self, raw: Path, out: Path) -> None:
+        selection = read_selection(raw)
+        unreadable: list[dict[str, Any]] = []
+        images = sum(len(split.images) for split in selection.splits.values())
+        with Workers(extract, self.extract.workers, images) as workers:
+            splits = {
+                name: self._write_split(name, split, selection.classes, raw, out, workers, unreadable)
+                for name, split in selection.splits.items()
+            }
+        about = {"source_images": selection.source_images, "source_annotations": selection.source_annotations}
+        write_json(out / "extract.json", {**about, "splits": splits, "unreadable": unreadable})
+
+    def _write_split(
+        self,
+        name: str,
+        split: SplitSelection,
+        classes: tuple[str, ...],
+        raw: Path,
+        out: Path,
+        workers: Workers[Job, Result],
+        unreadable: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        """Write one split's tensors; its account, and what cannot be read added to `unreadable`."""
+        planes = ("foreground",) if self.extract.planes == "binary" else classes
+        reasons, outlines = Counter(split.left_out), Counter(split.annotations_left_out)
+        kept = dict.fromkeys(classes, 0)
+        jobs = [
+            Job(
+                path=raw / image.file,
+                segmentation=bytes(image.segmentation),
+                width=image.width,
+                height=image.height,
+                plane=planes.index(image.category) if image.category in planes else 0,
+                planes=len(planes),
+                size=self.extract.image_size,
+                lacking=image.lacking,
+            )
+            for image in split.images
+        ]
+        with Writer(out / f"{name}.safetensors", dataset="COCO", classes=planes, source=split.source) as writer:
+            for image, result in zip(split.images, workers.map(jobs), strict=True):
+                if isinstance(result, str):
+                    reasons[result] += 1
+                    outlines[result] += image.annotations
+                    if result != "mask_vanishes":  # that one is the doing of image_size, not of the source
+                        unreadable.append({"split": name, "id": image.id, "reason": result})
+                        self._bound(unreadable)
+                else:
+                    writer.append(str(image.id), *result)
+                    outlines.update(image.ignored)
+                    kept[image.category] += 1
+            total = sum(kept.values())
+            if not total:
+                raise InputError(f"no image of {name} is left: {dict(reasons)}")
+        return {
+            "kept": total,
+            "classes": kept,
+            "left_out": dict(reasons),
+            "annotations": {"kept": total, "left_out": dict(outlines)},
+        }
+
+    def _bound(self, unreadable: list[dict[str, Any]]) -> None:
+        if len(unreadable) > self.extract.max_unreadable:
+            listed = ", ".join(f"{entry['split']} {entry['id']} ({entry['reason']})" for entry in unreadable[:5])
+            raise InputError(f"more than extract.max_unreadable images cannot be read: {listed}")
+
+
+def read_selection(raw: Path) -> Selection:
+    """What `fetch` selected.
+
+    Raises:
+        InputError: `raw` has no selection, or a damaged one.
+    """
+    path = raw / "selection.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Selection)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run `dvc repro`") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None

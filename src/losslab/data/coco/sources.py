@@ -1,0 +1,164 @@
+"""Where annotations and images come from: URLs, folders or zip files, given as one text in params.yaml.
+
+What a URL gives is kept in the downloads folder under a name made from the URL, so that nothing is fetched twice.
+"""
+
+import os
+import re
+import shutil
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from losslab.data.sources.archives import safe_name
+from losslab.data.sources.downloads import Downloads
+from losslab.errors import InputError, did_you_mean
+
+MAX_JSON = 4 << 30  # what a zip says its annotations unpack to; the official file has 0.45 GB
+MAX_IMAGE = 1 << 28
+
+
+def annotation_text(location: str, inside: str, sha256: str | None, downloads: Downloads) -> tuple[bytes, str]:
+    """The bytes of an annotation file and what to call it; `inside` is its place in a folder or zip.
+
+    Raises:
+        InputError: there is no such file, it cannot be fetched, or the zip is damaged or hostile.
+    """
+    path = downloads.file(location, sha256)
+    if path.is_dir():
+        found = next((p for p in (path / inside, path / Path(inside).name) if p.is_file()), None)
+        if found is None:
+            raise InputError(f"{location}: holds no {inside}")
+        return found.read_bytes(), str(found)
+    if not path.is_file():
+        raise InputError(f"{location}: not found")
+    if not zipfile.is_zipfile(path):
+        if location.endswith(".zip"):
+            raise InputError(f"{location}: not a whole zip file")
+        return path.read_bytes(), location
+    with _open_zip(path, location) as archive:
+        names = [info.filename for info in archive.infolist()]
+        name = next((name for name in (inside, Path(inside).name) if name in names), None)
+        if name is None:
+            raise InputError(f"{location}: holds no {inside}; {did_you_mean(inside, names[:20])}")
+        if archive.getinfo(name).file_size > MAX_JSON:
+            raise InputError(f"{location}: {name} would unpack to more than {MAX_JSON >> 30} GiB: refused")
+        return _member(archive, name, location), f"{location}: {name}"
+
+
+def bring_images(
+    pattern: str, split: str, records: list[tuple[Path, dict[str, Any]]], downloads: Downloads, most_absent: int
+) -> dict[Path, str]:
+    """Put the image of each record at its path; for those that cannot be had, path → reason.
+
+    `pattern` is a URL or local path with fields of the record in braces, or a folder or zip that holds
+    `{split}/{file_name}` or `{file_name}`.
+
+    Raises:
+        InputError: a record lacks a field of the pattern, the server fails, or more than `most_absent` are missing.
+    """
+    location = pattern.replace("{split}", split)
+    if "{" not in location:
+        if location.endswith(".zip"):
+            lacking = _from_zip(location, split, records, downloads)
+            _bound(location, lacking, most_absent)
+            return lacking
+        if "://" not in location and not Path(location).is_dir():
+            raise InputError(f"{location}: no such folder; see download.images")
+        inner = Path(location, split).is_dir()
+        location = location.rstrip("/") + (f"/{split}" if inner else "") + "/{file_name}"
+    remote = "://" in location or any("://" in str(record.get(location[1:].split("}")[0])) for _, record in records[:1])
+    places = {target: _fill(location, record, remote) for target, record in records}
+    if remote:
+        kept = {target: downloads.path(url) for target, url in places.items()}
+        absent = downloads.fetcher.fetch_many({kept[t]: url for t, url in places.items()}, most_absent)
+        lacking = {target: "missing" for target, path in kept.items() if path in absent}
+        for target in kept.keys() - lacking.keys():
+            _link(kept[target], target)
+        return lacking
+    lacking = {target: "missing" for target, place in places.items() if not Path(place).is_file()}
+    _bound(location, lacking, most_absent)
+    for target in places.keys() - lacking.keys():
+        # A copy, not a link: DVC makes files read-only when it takes them over, and these are the user's.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(places[target], target)
+    return lacking
+
+
+def _fill(pattern: str, record: dict[str, Any], remote: bool) -> str:
+    """The pattern with the record's values in place of `{field}`."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in record:
+            raise InputError(
+                f"images: {pattern}: image {record.get('id')} has no {match[1]}; known: {', '.join(record)}"
+            )
+        text = str(record[match[1]])
+        if not remote and not safe_name(text):
+            raise InputError(f"images: {pattern}: image {record.get('id')}: unsafe {match[1]} {text!r}")
+        return quote(text, safe="/") if remote and "://" not in text else text
+
+    return re.sub(r"\{(\w+)\}", value, pattern)
+
+
+def _from_zip(
+    location: str, split: str, records: list[tuple[Path, dict[str, Any]]], downloads: Downloads
+) -> dict[Path, str]:
+    lacking = {}
+    path = downloads.file(location)
+    if not path.is_file():
+        raise InputError(f"{location}: not found")
+    with _open_zip(path, location) as archive:
+        names = set(archive.namelist())
+        for target, record in records:
+            name = next((n for n in (f"{split}/{record['file_name']}", record["file_name"]) if n in names), None)
+            if name is None:
+                lacking[target] = "missing"
+            elif archive.getinfo(name).file_size > MAX_IMAGE:
+                lacking[target] = "too_large"
+            else:
+                try:
+                    content = _member(archive, name, location)
+                except InputError:
+                    lacking[target] = "damaged"
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+    return lacking
+
+
+def _open_zip(path: Path, location: str) -> zipfile.ZipFile:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise InputError(f"{location}: not a whole zip file: {error}") from None
+    for name in archive.namelist():
+        if not safe_name(name):
+            archive.close()
+            raise InputError(f"{location}: holds a file with the unsafe name {name!r}: refused")
+    return archive
+
+
+def _member(archive: zipfile.ZipFile, name: str, location: str) -> bytes:
+    try:
+        return archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise InputError(f"{location}: {name} is damaged or encrypted: {error}") from None
+
+
+def _bound(location: str, lacking: dict[Path, str], most: int) -> None:
+    if len(lacking) > most:
+        first, reason = next(iter(lacking.items()))
+        raise InputError(f"{location}: {first.name} is {reason}; {len(lacking)} such images, more than {most}")
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        pass  # two records share an image
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)

@@ -1,0 +1,29 @@
+"""What a data set is: how it is fetched, and how it becomes tensors."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from losslab.settings.schema import Section
+
+
+class Dataset(Section, ABC):
+    """One data set. Subclasses have two fields, `download` and `extract`, with the options of these two steps."""
+
+    @abstractmethod
+    def fetch(self, raw: Path) -> None:
+        """Fill the empty folder `raw` with what the source gives, verified.
+
+        Raises:
+            InputError: the source cannot be reached, or what came is not what it should be.
+        """
+
+    @abstractmethod
+    def write_tensors(self, raw: Path, out: Path) -> None:
+        """Read the folder `raw` that `fetch` filled and fill the empty folder `out`.
+
+        Writes `train`, `val` and `test.safetensors` (see `losslab.data.tensors`) and `extract.json`, which accounts
+        for every image of the source: kept in a split, or left out for a reason.
+
+        Raises:
+            InputError: the raw data cannot be read, or the params select no image.
+        """

@@ -1,0 +1,1 @@
+"""Scoring: predictions and truth go in, integer counts per image and class come out, and the metrics made of them."""

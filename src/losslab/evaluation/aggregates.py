@@ -1,0 +1,80 @@
+"""From counts and boundaries of images to what metrics are made of: sums over images, means over images and classes.
+
+Every function takes a way to sum over images, so that the data as they are and any number of resamples of them are one
+computation.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from losslab.evaluation.formulas import iou
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Table = NDArray[np.number] | NDArray[np.bool_]
+Sums = Callable[[Table], Floats]
+"""From a table `[N, ...]` to its sums over images `[D, ...]`, under each of D weightings."""
+
+
+def unweighted(table: Table) -> Floats:
+    """Sums over all images, each once: `[N, ...]` → `[1, ...]`."""
+    total: Floats = table.sum(axis=0, keepdims=True).astype(np.float64)
+    return total
+
+
+class Draws:
+    """Counts and boundaries of some seeds on the same images, under each of D weightings of the images.
+
+    Args:
+        counts: `[S, N, C, 4]`: tp, fp, fn, tn.
+        boundaries: `[S, N, C, 5]`, in the order of `results.boundary_scores.COLUMNS`.
+        sums: the weightings.
+    """
+
+    def __init__(self, counts: Counts, boundaries: Floats, sums: Sums) -> None:
+        self.counts, self.boundaries, self.sums = counts, boundaries, sums
+
+    @cached_property
+    def pooled(self) -> Floats:
+        """`[4, D, S, C]`: tp, fp, fn, tn of all images."""
+        return np.moveaxis(self.sums(np.moveaxis(self.counts, 0, 1)), -1, 0)
+
+    def mean_over_classes(self, formula: Callable[[Floats, Floats, Floats], Floats]) -> Floats:
+        """`[D, S]`: a formula of each class's pooled tp, fp and fn, the mean over the classes in the truth."""
+        tp, fp, fn, _ = self.pooled
+        present = tp + fn > 0
+        return share(np.where(present, formula(tp, fp, fn), 0.0).sum(-1), present.sum(-1))
+
+    def mean_over_images(self, values: Floats) -> Floats:
+        """As the function of this name."""
+        return mean_over_images(values, self.sums)
+
+
+def mean_over_images(values: Floats, sums: Sums) -> Floats:
+    """`[D, S]` from values `[S, N, C]`, NaN for a class in neither truth nor prediction: per image the mean over its
+    classes, then the mean over images that have any."""
+    present: NDArray[np.bool_] = ~np.isnan(values)
+    per_image = np.where(present, values, 0.0).sum(-1) / np.maximum(present.sum(-1), 1)
+    has_any: NDArray[np.bool_] = np.any(present, axis=-1)
+    return share(sums(per_image.T), sums(has_any.T))
+
+
+def class_iou(counts: Counts) -> Floats:
+    """`[S, C]`: IoU of each class over all images, NaN where truth and prediction have none."""
+    return iou(*np.moveaxis(counts[..., :3].sum(axis=1).astype(np.float64), -1, 0))
+
+
+def class_iou_draws(counts: Counts, sums: Sums) -> Floats:
+    """`[D, S, C]`: IoU of each class from counts `[S, N, C, 4]`, NaN where the truth has none."""
+    tp, fp, fn, _ = np.moveaxis(sums(np.moveaxis(counts, 0, 1)), -1, 0)
+    return np.where(tp + fn > 0, iou(tp, fp, fn), np.nan)
+
+
+def share(total: Floats, number: Floats) -> Floats:
+    """total / number; NaN, without a warning, where there is none."""
+    with np.errstate(invalid="ignore"):
+        mean: Floats = total / number
+    return mean

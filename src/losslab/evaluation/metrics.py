@@ -1,0 +1,105 @@
+"""Every metric of the leaderboard: how it is computed, what it is called, and what it means; each in one place.
+
+Counts are summed over the test set for each class before a formula is applied, unless the definition says otherwise.
+The value is NaN where there is nothing to measure.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from losslab.evaluation.aggregates import Draws, Floats, share
+from losslab.evaluation.formulas import boundary_f, dice, iou, precision, recall
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Args:
+        title: what people call it.
+        definition: what it is, for the report.
+        value: from the draws of one loss to `[D, S]`.
+        decimals: how many are shown.
+        highest: the largest value that it can have.
+        lower_is_better: whether less is better.
+        headline: whether `dvc metrics` shows it.
+    """
+
+    title: str
+    definition: str
+    value: Callable[[Draws], Floats]
+    decimals: int = 3
+    highest: float = 1.0
+    lower_is_better: bool = False
+    headline: bool = False
+
+
+def _image_dice(draws: Draws) -> Floats:
+    return draws.mean_over_images(dice(*np.moveaxis(draws.counts[..., :3].astype(np.float64), -1, 0)))
+
+
+def _pixel_accuracy(draws: Draws) -> Floats:
+    tp, fp, fn, tn = draws.pooled
+    return share((tp + tn).sum(-1), (tp + fp + fn + tn).sum(-1))
+
+
+METRICS = {
+    "miou": Metric(
+        "mIoU",
+        "For each class true positive pixels over the union of true and predicted pixels, TP / (TP + FP + FN), summed "
+        "over the test set; then the mean over the classes that the truth holds.",
+        lambda draws: draws.mean_over_classes(iou),
+        headline=True,
+    ),
+    "dice": Metric(
+        "Dice",
+        "2·TP / (2·TP + FP + FN) per class over the test set, then the mean over classes.",
+        lambda draws: draws.mean_over_classes(dice),
+        headline=True,
+    ),
+    "image_dice": Metric(
+        "image Dice",
+        "Dice within each image, over the classes in its truth or prediction (a class predicted where there is none "
+        "scores 0, one absent from both is left out); then the mean over images.",
+        _image_dice,
+    ),
+    # torchmetrics' micro-averaged multilabel accuracy, or 1 − Hamming loss.
+    "pixel_accuracy": Metric(
+        "pixel accuracy",
+        "The share of all decisions, one per pixel and class, that are right. Where most pixels are background it is "
+        "high for any loss.",
+        _pixel_accuracy,
+    ),
+    "precision": Metric(
+        "precision",
+        "TP / (TP + FP): how much of what is predicted is there; mean over classes.",
+        lambda draws: draws.mean_over_classes(precision),
+    ),
+    "recall": Metric(
+        "recall",
+        "TP / (TP + FN): how much of what is there is predicted; mean over classes.",
+        lambda draws: draws.mean_over_classes(recall),
+    ),
+    "boundary_f": Metric(
+        "boundary F",
+        "F-score of the outlines: a pixel of one outline is right where the other is at most "
+        "evaluate.boundary_tolerance pixels away; mean over classes and images.",
+        lambda draws: draws.mean_over_images(boundary_f(draws.boundaries)),
+    ),
+    "hd95": Metric(
+        "Hausdorff 95",
+        "95th percentile of the distances between the outlines of truth and prediction, in pixels, mean over classes "
+        "and images; lower is better.",
+        lambda draws: draws.mean_over_images(draws.boundaries[..., 4]),
+        decimals=1,
+        highest=float("inf"),
+        lower_is_better=True,
+    ),
+}
+
+
+def compute(draws: Draws) -> dict[str, Floats]:
+    """Every metric, `[D, S]`."""
+    return {name: metric.value(draws) for name, metric in METRICS.items()}

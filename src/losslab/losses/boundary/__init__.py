@@ -1,0 +1,1 @@
+"""Losses of the distance between outlines."""

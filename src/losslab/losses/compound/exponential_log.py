@@ -1,0 +1,57 @@
+"""Exponential logarithmic loss."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from losslab.losses.loss import Loss
+from losslab.losses.shared.class_weights import PosWeight, balanced_pos_weight, pos_weight
+from losslab.losses.shared.overlap import TINY, Overlap
+from losslab.losses.shared.power import power
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExponentialLog(Overlap):
+    """Powers of the logarithms of Dice and of the probabilities.
+
+    L = w·mean of (−ln Dice)^γ + (1 − w)·mean of v·(−ln p_t)^γ, with p_t = p where t = 1, else 1 − p; p =
+    sigmoid(logit); w = `weight`, γ = `gamma`, v from `pos_weight`.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, unbounded.
+
+    Convention: sigmoid inside, where the paper has a softmax over labels; the Dice of each overlap with
+    `reduce`, `smooth` and `empty` as in `dice`; the second mean is over everything. v is 1 for background and
+    for foreground none: 1, a number, one number a class, or balanced: √(background pixels per foreground
+    pixel), the paper's root of inverse frequency, over the training masks (over the batch until `fitted`).
+    The infinite slope at 0 of γ < 1 is cut off at 1e-12. Reaches 0 only in the limit of infinite logits.
+
+    Helps: objects of very different size, small ones above all; γ < 1 also pushes what is nearly right.
+
+    Reference: Wong, Moradi, Tang and Syeda-Mahmood, "3D segmentation with exponential logarithmic loss for
+    highly unbalanced object sizes", MICCAI 2018.
+    """
+
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.8
+    gamma: Annotated[float, Field(gt=0)] = 0.3
+    pos_weight: PosWeight = "balanced"
+
+    def of_counts(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+        # −ln Dice = ln(1 + wrong/right)
+        return power(((fp + fn) / (2 * tp + self.smooth).clamp_min(TINY)).log1p(), self.gamma)
+
+    def value(self, logits: Tensor, target: Tensor) -> Tensor:
+        entropy = power(binary_cross_entropy_with_logits(logits, target, reduction="none"), self.gamma)
+        weight = pos_weight(self.pos_weight, target)
+        if weight is not None:
+            weight = weight.sqrt() if self.pos_weight == "balanced" else weight
+            entropy = entropy * (target * (weight - 1) + 1)
+        return self.weight * super().value(logits, target) + (1 - self.weight) * entropy.mean()
+
+    def fitted(self, masks: Tensor) -> Loss:
+        """With balanced weights as those of all the training masks."""
+        if self.pos_weight != "balanced":
+            return self
+        return replace(self, pos_weight=tuple(balanced_pos_weight(masks).sqrt().tolist()))

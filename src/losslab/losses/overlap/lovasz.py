@@ -1,0 +1,72 @@
+"""Lovász extensions of the Jaccard loss."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from losslab.losses.loss import Loss
+from losslab.losses.pixel.cross_entropy import class_indices, with_background
+from losslab.losses.shared.soft_counts import Reduce
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lovasz(Loss):
+    """The convex extension of 1 − IoU from sets of wrong pixels to errors of any size.
+
+    L = mean of Σᵢ e₍ᵢ₎·(J(first i wrong) − J(first i − 1 wrong)), errors e sorted from the largest, J = 1 −
+    IoU; e = max(0, 1 − logit·(2t − 1)) for `form="hinge"`, |p − t| for `"softmax"`.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0; unbounded for hinge, in [0, 1] for softmax.
+
+    Convention: hinge: each plane a problem of its own, predicted by the sigmoid; perfect when every logit is
+    beyond ±1; an empty mask costs its largest error. Softmax: classes and background exclude each other as in
+    `cross_entropy`, and the mean is over those present in the truth, background among them. `reduce="batch"`
+    pools the images per class, `"sample"` takes one value per image and class (softmax: mean over all present
+    pairs, where the paper's code averages within images first). The hinge of segmentation_models_pytorch
+    pools (`batch`), that of kornia does not (`sample`).
+
+    Helps: IoU itself is what counts; often used to fine-tune after `bce`, since it is slow to start and needs
+    a sort.
+
+    Reference: Berman, Triki and Blaschko, "The Lovász-Softmax loss: a tractable surrogate for the
+    optimization of the intersection-over-union measure in neural networks", CVPR 2018.
+    """
+
+    form: Literal["hinge", "softmax"] = "hinge"
+    reduce: Reduce = "batch"
+
+    def value(self, logits: Tensor, target: Tensor) -> Tensor:
+        if self.form == "hinge":
+            errors = (1 - logits * (2 * target - 1)).relu()
+            return lovasz(self._rows(errors), self._rows(target)).mean()
+        ranks = torch.arange(1 + target.shape[1], device=target.device).view(1, -1, 1, 1)
+        target = (class_indices(target).unsqueeze(1) == ranks).to(logits.dtype)  # [N, 1 + C, H, W]
+        truth = self._rows(target)
+        values = lovasz(self._rows((with_background(logits).softmax(1) - target).abs()), truth)
+        present = truth.any(-1).to(values.dtype)
+        return (values * present).sum() / present.sum()
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """For hinge the sigmoid, for softmax that over background and classes, without the background."""
+        if self.form == "hinge":
+            return super().probabilities(logits)
+        return with_background(logits).softmax(1)[:, 1:]
+
+    def _rows(self, planes: Tensor) -> Tensor:
+        """`[N, C, H, W]` → a row for each Jaccard index: `[N·C, H·W]` or `[C, N·H·W]`."""
+        if self.reduce == "sample":
+            return planes.flatten(0, 1).flatten(1)
+        return planes.transpose(0, 1).flatten(1)
+
+
+def lovasz(errors: Tensor, truth: Tensor) -> Tensor:
+    """Lovász extension of 1 − IoU of each row: errors ≥ 0 and truth of 0 and 1, both `[R, P]` → `[R]`."""
+    errors, order = errors.sort(dim=-1, descending=True)
+    # Foreground among the first i. Counted in integers: a float cumsum on CUDA is not deterministic.
+    hits = truth.int().gather(-1, order).cumsum(-1, dtype=torch.int32)
+    size = hits[:, -1:]
+    ranks = torch.arange(1, errors.shape[-1] + 1, device=errors.device, dtype=errors.dtype)
+    jaccard = 1 - (size - hits) / (size + ranks - hits)
+    return (errors * jaccard.diff(dim=-1, prepend=torch.zeros_like(errors[:, :1]))).sum(-1)

@@ -1,0 +1,36 @@
+"""Tversky loss: Dice with a price each for false positives and false negatives."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from losslab.losses.shared.overlap import TINY, Overlap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tversky(Overlap):
+    """One minus the soft Tversky index.
+
+    L = mean of 1 − (tp + s)/(tp + α·fp + β·fn + s), with soft counts of p = sigmoid(logit); α = `alpha`, β =
+    `beta`.
+
+    Shapes: logits and target `[N, C, H, W]` → scalar in [0, 1].
+
+    Convention: sigmoid inside; `reduce`, `smooth` and `empty` as in `dice`: an empty mask costs α·Σp/(α·Σp +
+    s). α = β = ½ is Dice with half its `smooth`, α = β = 1 is IoU.
+
+    Helps: recall or precision worth more than the other: β > α finds more of a rare object at the price of
+    false alarms.
+
+    Reference: Salehi, Erdogmus and Gholipour, "Tversky loss function for image segmentation using 3D fully
+    convolutional deep networks", MLMI 2017.
+    """
+
+    alpha: Annotated[float, Field(gt=0)] = 0.3
+    beta: Annotated[float, Field(gt=0)] = 0.7
+
+    def of_counts(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+        wrong = self.alpha * fp + self.beta * fn
+        return wrong / (tp + wrong + self.smooth).clamp_min(TINY)

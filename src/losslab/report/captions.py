@@ -1,0 +1,154 @@
+"""Which figures a data set gets, and the words beneath each."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from losslab.data import tensors
+from losslab.report import figures
+from losslab.report.evidence import Evidence
+
+MOST_LOSSES = 8
+"""Columns of predictions in a grid: the best ones, or the images get too small."""
+
+
+class Picture(NamedTuple):
+    """A figure, the name of its file and its caption."""
+
+    name: str
+    caption: str
+    figure: Figure
+
+
+def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
+    """The figures of one data set, in the order of the page; none where there is nothing to draw.
+
+    Args:
+        images: rows of a grid of images.
+    """
+    e = evidence
+    found = [row for row in e.ranked if row.mean is not None]
+    if found:
+        yield Picture(
+            "leaderboard",
+            "Test mIoU of every loss: mean over seeds, and interval over seeds and test images. The distance between "
+            "full and empty point is what tuning the threshold on validation is worth.",
+            figures.leaderboard_dots(e.board),
+        )
+    if any(row.delta is not None for row in found):
+        yield Picture(
+            "difference",
+            f"Difference to {e.baseline}, paired by seed and image, with its interval. A full point: the interval "
+            "leaves out zero.",
+            figures.difference_forest(e.board, e.baseline),
+        )
+    yield from _analysed(e)
+    scored = {row.loss: e.dice[row.loss].ravel() for row in found if row.loss in e.dice}
+    if scored:
+        yield Picture(
+            "image_dice",
+            "How image Dice is spread over the test images, all seeds together, with the median.",
+            figures.dice_distribution(scored, e.losses),
+        )
+    yield Picture(
+        "miou_curves",
+        "Validation mIoU by epoch: mean over seeds, band from the lowest to the highest seed.",
+        figures.miou_curves(e.histories),
+    )
+    yield Picture(
+        "loss_curves",
+        "Training and validation loss of every seed. Each loss has its own scale: heights cannot be compared.",
+        figures.loss_curves(e.histories),
+    )
+    yield Picture(
+        "loss_curves_normalised",
+        "All training losses together, each as the share of its own fall that is left: 1 is where it began, 0 the "
+        "lowest it came to. It shows how fast each falls, not how good it is.",
+        figures.normalised_curves(e.histories),
+    )
+    for loss, curves in e.tuning.items():
+        about = next(iter(curves))
+        yield Picture(
+            f"tuning_{loss}",
+            f"Tuning of {about.optimizer} for {loss}: validation loss by epoch of each setting that was tried, on "
+            f"{about.images:,} training images with seed {about.seed}.",
+            figures.tuning_curves({str(setting): values for setting, values in curves.items()}),
+        )
+    yield from _grids(e, images)
+    chosen = tensors.spread(e.test, images)
+    yield Picture(
+        "examples",
+        "Test images, evenly spaced by their share of foreground, and their truth over the photograph.",
+        figures.example_grid(
+            e.test.images[chosen],
+            e.test.masks[chosen].astype(bool),
+            e.test.classes,
+            [e.test.ids[index] for index in chosen],
+        ),
+    )
+
+
+def _analysed(e: Evidence) -> Iterator[Picture]:
+    a = e.analysis
+    if a.get("threshold_gain"):
+        yield Picture(
+            "threshold_gain",
+            "What choosing the threshold on validation is worth, in points of test mIoU: a loss whose probabilities "
+            "are off, but in order, gains most.",
+            figures.threshold_gain(a["threshold_gain"]),
+        )
+    if a.get("classes"):
+        yield Picture(
+            "classes",
+            "Test IoU of every class at the tuned threshold: mean over seeds, with its interval.",
+            figures.class_scores(a["classes"], e.losses),
+        )
+    if a.get("sizes"):
+        yield Picture(
+            "sizes",
+            "Mean IoU of objects by their area, tuned threshold, with its interval. A third of the objects is in each "
+            "size; an object is all that an image shows of a class.",
+            figures.size_scores(a["sizes"], e.losses),
+        )
+    for number, family in enumerate(a.get("families") or (), start=1):
+        yield Picture(
+            f"family_{number}",
+            f"{family['name']}: test mIoU along {family['x_label']}, with intervals.",
+            figures.family_curve(family, e.board),
+        )
+
+
+def _grids(e: Evidence, images: int) -> Iterator[Picture]:
+    """Predictions of the first seed of each loss on four choices of images."""
+    losses = [row.loss for row in e.ranked if row.loss in e.seeds][:MOST_LOSSES]
+    if not losses:
+        return
+    masks = {loss: e.predicted(loss, e.seeds[loss][0]) for loss in losses}
+    usable = np.flatnonzero(~np.isnan(e.shown_dice).any(axis=0))
+    mean = e.shown_dice.mean(axis=0)[usable]
+    spread = np.ptp(e.shown_dice, axis=0)[usable]
+    choices = {
+        "typical": (np.abs(mean - np.median(mean)) if len(mean) else mean, "with the median image Dice"),
+        "best": (-mean, "with the highest image Dice"),
+        "worst": (mean, "with the lowest image Dice"),
+        "disagree": (-spread, "where the losses' image Dice differ most"),
+    }
+    for name, (order, which) in choices.items():
+        if name == "disagree" and len(losses) < 2:
+            continue
+        chosen = usable[np.argsort(order, kind="stable")[:images]]
+        if not len(chosen):
+            continue
+        yield Picture(
+            f"images_{name}",
+            f"Test images {which}{', mean over losses' if name != 'disagree' else ''}; first seed of each loss, tuned "
+            "threshold. Right, missed and false pixels of all classes.",
+            figures.outcome_grid(
+                e.test.images[chosen],
+                e.test.masks[chosen].astype(bool),
+                {loss: predicted[chosen] for loss, predicted in masks.items()},
+                [f"{e.test.ids[i]}" for i in chosen],
+            ),
+        )

@@ -1,0 +1,212 @@
+"""What the test set says: leaderboard, differences, classes, sizes, distributions, families of losses."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from losslab.comparison.leaderboard import Standing
+from losslab.report.figures.style import (
+    HALF,
+    INK,
+    PALETTE,
+    PAPER,
+    SOFT,
+    legend_below,
+    looks,
+    new_figure,
+    signed,
+    styled,
+)
+
+Record = Mapping[str, Any]
+"""A row of analysis.json: `loss`, what it is about, and `mean`, `low`, `high` or None."""
+
+MOST_BARS = 60
+"""With more bars than this, losses and classes are a table of shades."""
+
+
+@styled
+def leaderboard_dots(results: Sequence[Standing]) -> Figure:
+    """Test mIoU of each loss with its interval, tuned threshold and 0.5, best at the top; results in that order."""
+    found = [row for row in results if row.metric == "miou" and row.mean is not None]
+    tuned = [row for row in found if row.threshold == "tuned"]
+    place = {row.loss: len(tuned) - 1 - i for i, row in enumerate(tuned)}
+    figure, axes = _rows_of(list(place), "test mIoU with interval")
+    for threshold, shift, face, label in (
+        ("tuned", 0.14, PALETTE[0], "tuned threshold"),
+        ("fixed", -0.18, PAPER, "threshold 0.5"),
+    ):
+        for row in found:
+            if row.threshold == threshold and row.loss in place:
+                y = place[row.loss] + shift
+                _whisker(axes, y, row.mean, row.low, row.high, PALETTE[0], face, label)
+                if threshold == "tuned":
+                    axes.annotate(f"{row.mean:.3f}", (row.high or row.mean or 0, y), (5, 0), va="center",
+                                  textcoords="offset points", fontsize=9)  # fmt: skip
+                label = ""
+    axes.margins(x=0.14)
+    legend_below(figure)
+    return figure
+
+
+@styled
+def difference_forest(results: Sequence[Standing], baseline: str) -> Figure:
+    """Each loss's difference to the baseline in mIoU points, tuned threshold, with its interval; results best first.
+
+    A filled point: the interval leaves out zero.
+    """
+    rows = [r for r in results if (r.metric, r.threshold) == ("miou", "tuned") and r.delta is not None]
+    figure, axes = _rows_of([row.loss for row in rows], f"test mIoU, points above {baseline}", step=0.48)
+    axes.axvline(0, color=SOFT, lw=1)
+    for index, row in enumerate(rows):
+        y = len(rows) - 1 - index
+        mean, low, high = (100 * (value or 0.0) for value in (row.delta, row.delta_low, row.delta_high))
+        colour = PALETTE[0] if mean > 0 else PALETTE[1]
+        _whisker(axes, y, mean, low, high, colour, PAPER if low <= 0 <= high else colour)
+        axes.annotate(signed(mean), (mean, y), (0, 6), textcoords="offset points", ha="center", fontsize=9)
+    axes.margins(x=0.08)
+    return figure
+
+
+@styled
+def class_scores(classes: Sequence[Record], losses: Sequence[str]) -> Figure:
+    """IoU of every class and loss, tuned threshold: bars with intervals, or shades where there are too many."""
+    names = list(dict.fromkeys(row["class"] for row in classes))
+    if len(names) * len(losses) > MOST_BARS:
+        return _shades(classes, losses, names)
+    return _bars(classes, losses, "class", names, names, "test IoU, tuned threshold")
+
+
+@styled
+def size_scores(sizes: Sequence[Record], losses: Sequence[str]) -> Figure:
+    """Score by size of object, bars with intervals; a size without objects, as a small test set has, is left out."""
+    sizes = [row for row in sizes if row["objects"]]
+    names = list(dict.fromkeys(row["size"] for row in sizes))
+    about = {row["size"]: row for row in sizes}
+    labels = []
+    for name in names:
+        objects, *ends = (about[name][key] for key in ("objects", "smallest_area", "largest_area"))
+        area = "" if None in ends else "\n{:,.0f}–{:,.0f} px".format(*ends)
+        labels.append(f"{name}{area}\n{objects:,} objects")
+    return _bars(sizes, losses, "size", names, labels, "mean IoU of objects")
+
+
+@styled
+def threshold_gain(gains: Sequence[Record]) -> Figure:
+    """mIoU points that tuning the threshold on validation is worth, with intervals, largest at the top."""
+    rows = sorted((row for row in gains if row["mean"] is not None), key=lambda row: -row["mean"])
+    figure, axes = _rows_of([row["loss"] for row in rows], "mIoU points gained over threshold 0.5")
+    axes.axvline(0, color=SOFT, lw=1)
+    for index, row in enumerate(rows):
+        mean, low, high = (None if row[key] is None else 100 * row[key] for key in ("mean", "low", "high"))
+        _whisker(axes, len(rows) - 1 - index, mean, low, high, PALETTE[2], PALETTE[2])
+    return figure
+
+
+@styled
+def dice_distribution(dice: Mapping[str, NDArray[np.float64]], losses: Sequence[str]) -> Figure:
+    """Image Dice of all test images and seeds, one ridge a loss; a tick at the median.
+
+    Args:
+        dice: loss → values in [0, 1], NaN left out; from the top down.
+        losses: all of the grid, for their colours.
+    """
+    figure, axes = _rows_of(list(dice), "image Dice, tuned threshold", step=0.5)
+    edges = np.linspace(0, 1, 41)
+    look = looks(losses)
+    shares = {loss: np.histogram(v[~np.isnan(v)], edges)[0] / max((~np.isnan(v)).sum(), 1) for loss, v in dice.items()}
+    tallest = max((share.max() for share in shares.values() if len(share)), default=0) or 1.0
+    for index, (loss, share) in enumerate(shares.items()):
+        y = len(dice) - 1 - index - 0.4
+        colour = look[loss].colour
+        axes.stairs(y + 0.85 * share / tallest, edges, baseline=y, fill=True, color=colour, alpha=0.35, lw=0)
+        axes.stairs(y + 0.85 * share / tallest, edges, baseline=y, color=colour, lw=1)
+        if not np.isnan(dice[loss]).all():
+            median = float(np.nanmedian(dice[loss]))
+            axes.plot([median, median], [y, y + 0.85], color=INK, lw=1.4)
+            axes.annotate(f"{median:.2f}", (1.02, y + 0.4), xycoords=("axes fraction", "data"), va="center",
+                          fontsize=9, annotation_clip=False)  # fmt: skip
+    axes.set_xlim(0, 1)
+    axes.grid(False, axis="y")
+    return figure
+
+
+@styled
+def family_curve(family: Record, results: Sequence[Standing]) -> Figure:
+    """Test mIoU along a parameter in which a family of losses differ, with intervals: tuned threshold and 0.5."""
+    figure = new_figure(HALF, 3.3)
+    axes = figure.add_subplot(xlabel=family["x_label"], ylabel="test mIoU")
+    members = sorted(family["members"], key=lambda member: float(member["x"]))
+    found = {(row.loss, row.threshold): row for row in results if row.metric == "miou" and row.mean is not None}
+    for threshold, face, label in (("tuned", PALETTE[0], "tuned threshold"), ("fixed", PAPER, "threshold 0.5")):
+        points = [(m["x"], found[m["loss"], threshold]) for m in members if (m["loss"], threshold) in found]
+        x, mean = [x for x, _ in points], np.array([row.mean for _, row in points], float)
+        low, high = (np.array([getattr(row, end) for _, row in points], float) for end in ("low", "high"))
+        axes.errorbar(x, mean, np.maximum([mean - low, high - mean], 0), color=PALETTE[0], marker="o", mfc=face,
+                      capsize=3, lw=1.3, ls="-" if threshold == "tuned" else "--", label=label)  # fmt: skip
+    legend_below(figure)
+    return figure
+
+
+def _rows_of(names: Sequence[str], label: str, step: float = 0.42) -> tuple[Figure, Axes]:
+    """A figure with a row a name, the first at the top."""
+    figure = new_figure(HALF, 0.95 + step * max(len(names), 1))
+    axes = figure.add_subplot(xlabel=label)
+    axes.set_yticks(range(len(names)), list(names)[::-1])
+    axes.set_ylim(-0.6, max(len(names), 1) - 0.4)
+    axes.tick_params(axis="y", length=0)
+    return figure, axes
+
+
+def _whisker(
+    axes: Axes, y: float, mean: float | None, low: float | None, high: float | None, colour: str, face: str,
+    label: str = "",
+) -> None:  # fmt: skip
+    if mean is None:
+        return
+    if low is not None and high is not None:
+        axes.plot([low, high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
+    axes.plot([mean], [y], "o", color=colour, mfc=face, ms=7, mew=1.6, label=label)
+
+
+def _bars(
+    records: Sequence[Record], losses: Sequence[str], key: str, names: Sequence[str], labels: Sequence[str], title: str
+) -> Figure:
+    figure = new_figure(max(HALF, 0.8 + 0.13 * len(names) * len(losses)), 3.4)
+    axes = figure.add_subplot(ylabel=title)
+    found = {(row["loss"], row[key]): row for row in records if row["mean"] is not None}
+    width = 0.84 / max(len(losses), 1)
+    for index, (loss, look) in enumerate(looks(losses).items()):
+        chosen = [(i, found[loss, name]) for i, name in enumerate(names) if (loss, name) in found]
+        if not chosen:
+            continue
+        x = np.array([i for i, _ in chosen]) + (index - (len(losses) - 1) / 2) * width
+        mean, low, high = (
+            np.array([row["mean" if row[end] is None else end] for _, row in chosen], float)
+            for end in ("mean", "low", "high")
+        )
+        axes.bar(x, mean, 0.9 * width, color=look.colour, label=loss)
+        axes.errorbar(x, mean, np.maximum([mean - low, high - mean], 0), fmt="none", ecolor=INK, lw=0.9)
+    axes.set_xticks(range(len(names)), labels)
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylim(0, 1)
+    axes.grid(False, axis="x")
+    legend_below(figure, handlelength=1)
+    return figure
+
+
+def _shades(classes: Sequence[Record], losses: Sequence[str], names: Sequence[str]) -> Figure:
+    found = {(row["loss"], row["class"]): row["mean"] for row in classes}
+    table = np.array([[found.get((loss, name), np.nan) for loss in losses] for name in names], float)
+    figure = new_figure(max(4.5, 2.6 + 0.3 * len(losses)), 1.2 + 0.17 * len(names))
+    axes = figure.add_subplot()
+    image = axes.imshow(table, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="none")
+    axes.set_xticks(range(len(losses)), losses, rotation=60, ha="right")
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.grid(False)
+    figure.colorbar(image, label="test IoU, tuned threshold", shrink=min(1.0, 12 / len(names)))
+    return figure

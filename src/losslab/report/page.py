@@ -1,0 +1,123 @@
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from tqdm import tqdm
+
+from losslab.comparison.leaderboard import Standing
+from losslab.evaluation.metrics import METRICS
+from losslab.report import answer, evidence, figures, networks, provenance
+from losslab.report.captions import pictures
+from losslab.report.evidence import Evidence
+from losslab.report.image_atlas import browser
+from losslab.results import paths
+from losslab.results.files import atomic_file, atomic_folder
+from losslab.settings.params import Params
+from losslab.settings.plans import ReportPlan
+
+ATLAS_BYTES = 5_500_000
+"""Of the image browsers, shared by the data sets: with the figures the page stays below 8 MB."""
+
+
+def write(plan: ReportPlan) -> None:
+    """Write `figures/<data set>/<network>/*.png`, the same below `svg`, and `report.html`.
+
+    Raises:
+        InputError: what another stage should have left is missing or damaged.
+    """
+    params, sections = plan.params, []
+    with atomic_folder(paths.FIGURES) as png, atomic_folder(paths.SVG) as svg:
+        for dataset in params.grid.datasets:
+            boards = []
+            for network in params.grid.networks:
+                shown = evidence.read(params, dataset, network)
+                boards.append(_board(params, shown, _draw(shown, params.report.images, png, svg)))
+            sections.append(
+                {
+                    "dataset": dataset,
+                    "boards": boards,
+                    "overview": networks.overview({board["network"]: board["ranked"] for board in boards}),
+                    "data": provenance.data_facts(params, dataset),
+                    "examples": boards[0]["figures"].get("examples"),
+                }
+            )
+    page = _page(plan, sections)
+    with atomic_file(paths.REPORT) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _draw(shown: Evidence, images: int, png: Path, svg: Path) -> dict[str, dict[str, str]]:
+    """Save every figure in both folders; name → `caption` and `uri`."""
+    folder = Path(shown.dataset, shown.network)
+    drawn = {}
+    steps = tqdm(pictures(shown, images), f"{shown.dataset} {shown.network}: figures", disable=None)
+    for name, caption, figure in steps:
+        figures.save(figure, png / folder / f"{name}.png", svg / folder / f"{name}.svg")
+        drawn[name] = {"caption": caption, "uri": _data_uri(svg / folder / f"{name}.svg")}
+    return drawn
+
+
+def _board(params: Params, shown: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
+    """What the page says of one data set with one network."""
+    cells = {(row.loss, row.metric, row.threshold): row for row in shown.board}
+    ranked = shown.ranked
+    return {
+        "network": shown.network,
+        "answer": answer.answer(shown, params.compare.confidence),
+        "remarks": shown.analysis.get("remarks") or [],
+        "ranked": ranked,
+        "cells": cells,
+        "whiskers": _whiskers(ranked),
+        "best_probability": {
+            loss: answer.percent(p)
+            for loss, p in (shown.analysis.get("best_probability") or {}).items()
+            if p is not None
+        },
+        "colours": {loss: look.colour for loss, look in figures.looks(shown.losses).items()},
+        "figures": drawn,
+        "browser": browser(shown, ATLAS_BYTES // (len(params.grid.datasets) * len(params.grid.networks))),
+    }
+
+
+def _whiskers(ranked: list[Standing]) -> dict[str, tuple[float, float, float]]:
+    """Loss → (low, mean, high) as shares of the range that all intervals together take up."""
+    ends = [(row.loss, row.low or 0.0, row.mean, row.high or 0.0) for row in ranked if row.mean is not None]
+    start = min((low for _, low, _, _ in ends), default=0.0)
+    span = max((high for *_, high in ends), default=1.0) - start or 1.0
+    return {
+        loss: ((low - start) / span, (mean - start) / span, (high - start) / span) for loss, low, mean, high in ends
+    }
+
+
+def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
+    environment = Environment(
+        loader=PackageLoader("losslab.report", "web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["signed"] = figures.signed
+    environment.filters["yaml"] = lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    web = Path(__file__).parent / "web"
+    script = (web / "script.js").read_text(encoding="utf-8")
+    return environment.get_template("template.html").render(
+        sections=sections,
+        params=plan.params,
+        settings=plan.params.model_dump(mode="json"),
+        metrics=METRICS,
+        confidence=f"{100 * plan.params.compare.confidence:.3g}",
+        made_with=provenance.made_with(plan),
+        style=Markup((web / "style.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        # The policy names this one script, so that nothing else in the page could ever run, and nothing be fetched.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _data_uri(path: Path) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,0 +1,43 @@
+"""Runs: one cell of the grid, one seed, and what identifies them."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from losslab.results import paths
+from losslab.results.files import digest
+from losslab.settings.plans import Cell, TrainPlan
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, and everything that its result depends on."""
+
+    cell: Cell
+    seed: int
+    config: dict[str, Any]
+    """`network`, `loss` and `train` as in params.yaml, with all defaults filled in."""
+    data_md5: str
+    """md5 of train.safetensors, as DVC has it."""
+    code: str
+    """Fingerprint of the code of the train stage."""
+    key: str
+    """Digest of all of the above: the same key, the same bytes."""
+
+
+def of(plan: TrainPlan) -> list[Run]:
+    """The runs of one cell, in the order of `train.seeds`.
+
+    Raises:
+        InputError: the tensors are missing.
+    """
+    train, val = (digest(paths.split_file(plan.dataset, split)) for split in ("train", "val"))
+    settings = plan.train.model_dump(mode="json", exclude={"seeds"}) | {"cpu_precision": plan.cpu_precision}
+    config = {"network": plan.network_spec, "loss": plan.loss_spec, "train": settings}
+    runs = []
+    for seed in plan.train.seeds:
+        identity = json.dumps([plan.cell.names, seed, config, train, val, plan.code], sort_keys=True)
+        key = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        runs.append(Run(plan.cell, seed, config, train, plan.code, key))
+    return runs

@@ -1,0 +1,99 @@
+"""The scores of one loss: a table `seed,image,class,threshold,tp,fp,fn,tn` of pixel counts, and arrays made from it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, product
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from losslab.results import tables
+
+Counts = NDArray[np.int64]
+Number = TypeVar("Number", np.int64, np.float64)
+COUNTS = ("tp", "fp", "fn", "tn")
+"""Pixels: true and false positives, false and true negatives."""
+INDEX = ("seed", "image", "class", "threshold")
+THRESHOLDS = ("fixed", "tuned")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Counts `[S, N, C, 4]` (tp, fp, fn, tn) per threshold rule; S seeds that did not diverge, N images, C classes."""
+
+    seeds: tuple[int, ...]
+    images: tuple[str, ...]
+    classes: tuple[str, ...]
+    counts: dict[str, Counts]
+
+
+def write(
+    path: Path, images: Iterable[str], classes: Iterable[str], counts: Mapping[int, Mapping[str, Counts]]
+) -> None:
+    """Write the table from `counts[seed][threshold rule]`, each `[N, C, 4]`."""
+    write_table(path, COUNTS, images, classes, counts)
+
+
+def read(path: Path) -> Scores:
+    """Read the table back into arrays.
+
+    Raises:
+        InputError: the file is missing, is not such a table, or lacks rows.
+    """
+    return Scores(*read_table(path, COUNTS, np.int64))
+
+
+def write_table(
+    path: Path,
+    columns: Sequence[str],
+    images: Iterable[str],
+    classes: Iterable[str],
+    values: Mapping[int, Mapping[str, NDArray[Any]]],
+) -> None:
+    """Write a row per seed, threshold rule, image and class from `values[seed][threshold rule]`, each `[N, C, K]`.
+
+    Seven digits of what is not an integer.
+    """
+    images, classes = list(images), list(classes)
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for seed, by_threshold in values.items():
+            for threshold in THRESHOLDS:
+                array = by_threshold[threshold]
+                numbers = array.reshape(-1, len(columns)).tolist()
+                if array.dtype.kind == "f":
+                    numbers = [[f"{value:.7g}" for value in row] for row in numbers]
+                for (image, name), row in zip(product(images, classes), numbers, strict=True):
+                    yield seed, image, name, threshold, *row
+
+    tables.write(path, (*INDEX, *columns), rows())
+
+
+def read_table(
+    path: Path, columns: Sequence[str], kind: type[Number]
+) -> tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...], dict[str, NDArray[Number]]]:
+    """Seeds, images, classes, and `[S, N, C, K]` per threshold rule.
+
+    Raises:
+        InputError: the file is missing, is not such a table, or lacks rows.
+    """
+    rows = tables.read(path, (*INDEX, *columns))
+    seeds, images, classes = (list(dict.fromkeys(row[i] for row in rows)) for i in range(3))
+    try:
+        wanted = product(seeds, THRESHOLDS, images, classes)
+        if any(
+            (s, t, i, c) != (row[0], row[3], row[1], row[2]) for (s, t, i, c), row in zip(wanted, rows, strict=True)
+        ):
+            raise ValueError("rows are missing, doubled or out of order")
+        number = int if kind is np.int64 else float
+        numbers = chain.from_iterable(row[len(INDEX) :] for row in rows)
+        values = np.fromiter(map(number, numbers), kind).reshape(
+            len(seeds), len(THRESHOLDS), len(images), len(classes), len(columns)
+        )
+        numbers_of_seeds = tuple(map(int, seeds))
+    except (ValueError, OverflowError) as error:
+        raise tables.damaged(path, error) from None
+    by_threshold = {threshold: values[:, i] for i, threshold in enumerate(THRESHOLDS)}
+    return numbers_of_seeds, tuple(images), tuple(classes), by_threshold

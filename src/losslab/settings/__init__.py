@@ -1,0 +1,3 @@
+"""What the user asked for, checked: `params.yaml` in, typed settings and one line for each thing wrong out.
+
+Imports nothing of the project but `errors`."""

@@ -1,0 +1,203 @@
+"""The schema of params.yaml: every setting of the pipeline, checked before any work.
+
+The options of each kind of data set, network and loss live beside its code, so whoever wants them checked hands the
+registries in.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol, TypeVar
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from losslab.errors import InputError, did_you_mean
+from losslab.settings.schema import Section, explain, invalid, refuse_bomb
+
+T = TypeVar("T")
+
+
+class Completes(Protocol):
+    """A registry of kinds, as far as settings need one."""
+
+    def complete(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """The spec checked, with every default filled in."""
+
+
+PARAMS = Path("params.yaml")
+KINDS = ("datasets", "networks", "losses")
+"""The axes of the grid: mappings from a name to a kind and its options."""
+
+
+def _no_duplicates(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    repeated = [value for value, count in Counter(values).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{repeated[0]!r} is listed twice")
+    return values
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$")]
+Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_no_duplicates)]
+Spec = dict[str, Any]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Grid(Section):
+    """What is compared: every loss with every network on every data set, by their names below."""
+
+    datasets: Names
+    networks: Names
+    losses: Names
+
+
+class AdamW(Section):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
+
+    kind: Literal["adamw"]
+    lr: Positive
+    weight_decay: NonNegative = 0.01
+
+
+class SGD(Section):
+    """Stochastic gradient descent with momentum."""
+
+    kind: Literal["sgd"]
+    lr: Positive
+    momentum: NonNegative = 0.0
+    weight_decay: NonNegative = 0.0
+
+
+def _by_kind(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    kinds: dict[Any, type[AdamW | SGD]] = {"adamw": AdamW, "sgd": SGD}
+    kind = value.get("kind")
+    if kind not in kinds:
+        raise invalid("kind", f"no kind {kind!r}; {did_you_mean(str(kind), kinds)}", kind)
+    return kinds[kind].model_validate(value)
+
+
+class Train(Section):
+    """How every network is trained; the same for every loss, so that only the loss differs."""
+
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_no_duplicates)]
+    epochs: Count
+    batch_size: Count
+    optimizer: Annotated[AdamW | SGD, BeforeValidator(_by_kind)]
+    schedule: Literal["one_cycle", "constant"]
+    flips: bool
+    input: Literal["normalised", "raw"] = "normalised"
+    """Images of zero mean and unit deviation per channel, or their values 0–255."""
+    overfit: Count | None = None
+    """Train on the first n training images and validate on the same: can the network learn them at all?"""
+    keep: Literal["best", "last", "lowest_loss"]
+    """The weights with the best validation mIoU at the tuned threshold, those of the last epoch, or those with the
+    lowest validation loss."""
+    precision: Literal["auto", "float32", "bfloat16"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    threads: Annotated[Count, Field(le=1024)]
+    """Of each process."""
+    processes: Annotated[Count, Field(le=1024)] = 1
+    """Processes that share each batch, one a GPU where there are several; the batch is the same, its bits are not."""
+    cuda_graphs: bool = False
+    """On a GPU, in one process: replay the training step as one CUDA graph, so that starting kernels costs little."""
+    deterministic: bool
+
+
+class Evaluate(Section):
+    """How test images are scored."""
+
+    batch_size: Count
+    boundary_tolerance: NonNegative = 2.0
+
+
+class Compare(Section):
+    """How the scores become a verdict."""
+
+    baseline: Name
+    confidence: Fraction
+    resamples: Count
+    seed: Seed
+
+
+class Report(Section):
+    """What the figures show."""
+
+    images: Count
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    grid: Grid
+    datasets: dict[Name, Spec]
+    networks: dict[Name, Spec]
+    losses: dict[Name, Spec]
+    train: Train
+    evaluate: Evaluate
+    compare: Compare
+    report: Report
+
+    @model_validator(mode="after")
+    def _names_are_defined(self) -> "Params":
+        for kind in KINDS:
+            for name in getattr(self.grid, kind):
+                defined = getattr(self, kind)
+                if name not in defined:
+                    raise invalid(
+                        f"grid.{kind}",
+                        f"'{name}' is not defined under {kind}; {did_you_mean(name, defined)}",
+                        name,
+                    )
+        if self.compare.baseline not in self.grid.losses:
+            hint = did_you_mean(self.compare.baseline, self.grid.losses)
+            raise invalid("compare.baseline", f"'{self.compare.baseline}' is not in grid.losses; {hint}", None)
+        return self
+
+
+def load(registries: Mapping[str, Completes] | None = None, path: Path = PARAMS) -> Params:
+    """Read and check params.yaml.
+
+    Args:
+        registries: for some of `KINDS` who knows their options; these are then checked, and their defaults filled in.
+        path: the file.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or breaks the schema; a line for each thing wrong.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        refuse_bomb(raw)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run this where dvc.yaml and params.yaml are") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())[:500]}") from None
+    params = _explained(lambda: Params.model_validate(raw))
+    complete = {
+        axis: {
+            name: _explained(partial(registry.complete, spec), axis, name)
+            for name, spec in getattr(params, axis).items()
+        }
+        for axis, registry in (registries or {}).items()
+    }
+    return params.model_copy(update=complete)
+
+
+def _explained(check: Callable[[], T], *path: str) -> T:
+    try:
+        return check()
+    except ValidationError as error:
+        raise InputError(explain(error, str(PARAMS), *path)) from None

@@ -1,0 +1,136 @@
+"""What the stage `plan` decides for each instance of the other stages: `results/plan/<stage>/<names>.json`.
+
+A stage reads its settings from its plan and from nowhere else. They stand there checked, with every default filled in,
+beside the fingerprint of the code that the instance can reach: the same plan, the same work.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import ValidationError
+
+from losslab.errors import InputError
+from losslab.settings.params import Compare, Evaluate, Grid, Params, Spec, Train
+from losslab.settings.schema import Section
+
+FOLDER = Path("results/plan")
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One cell of the grid: names under `datasets`, `networks` and `losses` in params.yaml."""
+
+    dataset: str
+    network: str
+    loss: str
+
+    @property
+    def path(self) -> Path:
+        """`<dataset>/<network>/<loss>`, below the folder of a stage."""
+        return Path(self.dataset, self.network, self.loss)
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """The three names in the order of `dvc.yaml`."""
+        return self.dataset, self.network, self.loss
+
+    def __str__(self) -> str:
+        return " ".join(self.names)
+
+
+def cells(grid: Grid) -> list[Cell]:
+    """Every cell of the grid, in its order."""
+    return [Cell(*names) for names in ((d, n, o) for d in grid.datasets for n in grid.networks for o in grid.losses)]
+
+
+class Plan(Section):
+    """The plan of one stage instance."""
+
+    stage: ClassVar[str]
+    code: str
+    """Fingerprint of the code that the instance can reach."""
+
+    @classmethod
+    def read(cls, *names: str) -> Self:
+        """The plan of the instance called by `names`, as `dvc.yaml` hands them to the stage.
+
+        Raises:
+            InputError: there is no such plan, or it is damaged.
+        """
+        path = cls.path(*names)
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise InputError(f"{path}: not found; run `dvc repro plan`, and see grid in params.yaml") from None
+        except ValidationError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{path}: damaged ({reason}); run `dvc repro --force plan`") from None
+
+    @classmethod
+    def path(cls, *names: str) -> Path:
+        """Where the plan of an instance lies; a stage with one instance has no names."""
+        return FOLDER.joinpath(cls.stage, *names).with_suffix(".json") if names else FOLDER / f"{cls.stage}.json"
+
+    def text(self) -> str:
+        """The content of the file."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+class DownloadPlan(Plan):
+    """How one data set is fetched."""
+
+    stage = "download"
+    dataset: Spec
+
+
+class ExtractPlan(DownloadPlan):
+    """How one data set becomes tensors."""
+
+    stage = "extract"
+
+
+class TrainPlan(Plan):
+    """How one cell is trained."""
+
+    stage = "train"
+    dataset: str
+    network: str
+    loss: str
+    network_spec: Spec
+    loss_spec: Spec
+    train: Train
+    cpu_precision: Literal["float32", "bfloat16"]
+    """What `precision: auto` means on a processor: the faster of the two on the machine that planned."""
+
+    @property
+    def cell(self) -> Cell:
+        """Which cell it is."""
+        return Cell(self.dataset, self.network, self.loss)
+
+
+class EvaluatePlan(TrainPlan):
+    """How one cell is scored."""
+
+    stage = "evaluate"
+    evaluate: Evaluate
+
+
+class ComparePlan(Plan):
+    """How scores become verdicts."""
+
+    stage = "compare"
+    grid: Grid
+    losses: dict[str, Spec]
+    seeds: tuple[int, ...]
+    compare: Compare
+
+
+class ReportPlan(Plan):
+    """What the report shows."""
+
+    stage = "report"
+    params: Params
+    train_code: dict[str, str]
+    """Fingerprint of the code that each cell was trained with."""

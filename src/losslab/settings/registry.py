@@ -1,0 +1,92 @@
+"""From a kind's name in params.yaml to an object: import on demand, options checked against the signature.
+
+A package of kinds (losses, networks, data) lists them in a dict `KINDS = {"dice": "dice:Dice", ...}` of
+kind → "module:Class", relative to the package. Nothing is imported until it is asked for, so a stage depends
+only on the modules that it uses, and a stage's fingerprint can read the same dict without running it.
+"""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from pydantic import BaseModel, create_model
+
+from losslab.errors import did_you_mean
+from losslab.settings.schema import Section, invalid
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Registry(Generic[T]):
+    """The kinds of one package.
+
+    Args:
+        package: dotted name of the package, such as `losslab.losses`.
+        kinds: kind → "module:Class".
+        given: constructor arguments that the program gives, so that params.yaml may not.
+    """
+
+    package: str
+    kinds: Mapping[str, str]
+    given: tuple[str, ...] = ()
+
+    def resolve(self, kind: str) -> type[T]:
+        """The class of `kind`; a `pydantic.ValidationError` that names the nearest kind if there is none."""
+        if kind not in self.kinds:
+            raise invalid("kind", f"no kind '{kind}' in {self.package}.KINDS; {did_you_mean(kind, self.kinds)}", kind)
+        module, name = self.kinds[kind].split(":")
+        found: type[T] = getattr(import_module(f"{self.package}.{module}"), name)
+        return found
+
+    def check(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """The options in `spec` (all but `kind`), validated and with defaults filled in.
+
+        Raises:
+            pydantic.ValidationError: an unknown kind or option, a wrong type, a value out of range.
+        """
+        schema = _schema(self.resolve(spec.get("kind", "")), self.given)  # type: ignore[arg-type]
+        checked = schema.model_validate({key: value for key, value in spec.items() if key != "kind"})
+        return {name: getattr(checked, name) for name in schema.model_fields}
+
+    def complete(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """`spec` with every default filled in, as plain values: the same for the same options however written.
+
+        Raises:
+            pydantic.ValidationError: as `check`.
+        """
+        return {"kind": spec["kind"], **self._plain(self.check(spec))}
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, BaseModel):
+            return {name: self._plain(getattr(value, name)) for name in type(value).model_fields}
+        if is_dataclass(value) and not isinstance(value, type):
+            return {"kind": self._kind_of(value)} | {
+                field.name: self._plain(getattr(value, field.name)) for field in fields(value)
+            }
+        if isinstance(value, Mapping):
+            return {key: self._plain(item) for key, item in value.items()}
+        return [self._plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    def _kind_of(self, value: Any) -> str:
+        where = f"{type(value).__module__.removeprefix(f'{self.package}.')}:{type(value).__name__}"
+        return next(kind for kind, place in self.kinds.items() if place == where)
+
+    def build(self, spec: Mapping[str, Any], **given: Any) -> T:
+        """An object from a mapping of `kind` and its options, checked as in `check`."""
+        return self.resolve(spec.get("kind", ""))(**self.check(spec), **given)
+
+
+@cache
+def _schema(cls: type[Any], given: tuple[str, ...]) -> type[Section]:
+    """A pydantic model with one field per constructor argument of `cls`."""
+    hints = get_type_hints(cls, include_extras=True) | get_type_hints(cls.__init__, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (hints[name], ... if parameter.default is inspect.Parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if name not in given
+    }
+    return create_model(cls.__name__, __base__=Section, **fields)

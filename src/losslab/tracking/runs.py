@@ -1,0 +1,184 @@
+"""One training run in MLflow: found by its key or made, its history, metrics and tags brought up to date."""
+
+import hashlib
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from losslab.data import tensors
+from losslab.results import paths
+from losslab.results.history import Row
+from losslab.results.runs import Run
+from losslab.tracking import store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+_last_epoch = time.time()
+"""When MLflow was last told of an epoch; at first, when this was loaded, which is just before training starts."""
+_spent: dict[str, tuple[float, int]] = {}
+"""Run key → seconds and steps of training that MLflow does not know of yet."""
+_logged: dict[str, set[tuple[str, int]]] = {}
+"""Run key → metrics and steps that MLflow has."""
+
+
+def begin_epoch(run: Run, rows: Sequence[Row]) -> None:
+    """Count the time since the last epoch as spent on this run."""
+    seconds, steps = _spent.get(run.key, (0.0, 0))
+    before = max((row.step for row in rows if row.epoch < rows[-1].epoch), default=0)
+    _spent[run.key] = (seconds + time.time() - _last_epoch, steps + rows[-1].step - before)
+
+
+def end_epoch() -> None:
+    """The next epoch begins."""
+    global _last_epoch
+    _last_epoch = time.time()
+
+
+def forget(run: Run) -> None:
+    """What MLflow has of the run is not known any more."""
+    _logged.pop(run.key, None)
+
+
+def write(
+    run: Run,
+    rows: Sequence[Row],
+    final: Mapping[str, float],
+    draw_sample: Callable[[Path], None] | None,
+    device: str | None,
+) -> None:
+    """Log what MLflow does not have yet.
+
+    Args:
+        run: which run.
+        rows: its history so far.
+        final: test metrics by name.
+        draw_sample: draws a figure of test images, to be kept beside new scores.
+        device: name of the device, if the run is being trained by this process.
+    """
+    client, experiment = store.connect(run.cell.dataset)
+    known = find(client, experiment, run.key) or _create(client, experiment, run)
+    run_id = known.info.run_id
+    if known.inputs is None or not known.inputs.dataset_inputs:
+        _describe(client, run_id, run)
+    _log_history(client, known, run.key, rows)
+    new = {name: value for name, value in final.items() if known.data.metrics.get(name) != value}
+    batch = [_metric(name, value, 0) for name, value in new.items()]
+    diverged = any(row.metric == "diverged" for row in rows)
+    done = bool(rows) and max(row.epoch for row in rows) >= run.config["train"]["epochs"]
+    tags = {"stage": "evaluated" if final else "trained" if done or diverged else "training"}
+    if known.data.tags.get("stage") == "evaluated":
+        del tags["stage"]
+    if device and run.key in _spent:
+        batch += _speed(known, run, rows[-1].step)
+        tags["device"] = device
+    log(client, known, batch, tags)
+    _spent.pop(run.key, None)
+    if new and draw_sample:
+        with tempfile.TemporaryDirectory() as folder:
+            draw_sample(Path(folder, "sample.png"))
+            client.log_artifact(run_id, str(Path(folder, "sample.png")))
+    status = "FAILED" if diverged else "FINISHED"
+    # Ended when training did: a later call, such as evaluate's, leaves the time as it is.
+    if (done or diverged or final) and known.info.status != status:
+        client.set_terminated(run_id, status)
+
+
+def _log_history(client: "MlflowClient", known: "MlflowRun", key: str, rows: Sequence[Row]) -> None:
+    names = {f"{row.split}_{row.metric}" for row in rows} & known.data.metrics.keys()
+    if key not in _logged:  # after a failure too: an answer may have been lost on the way back
+        _logged[key] = {(n, m.step) for n in names for m in client.get_metric_history(known.info.run_id, n)}
+    new = [row for row in rows if (f"{row.split}_{row.metric}", row.step) not in _logged[key]]
+    batch = [_metric(f"{row.split}_{row.metric}", row.value, row.step) for row in new]
+    for start in range(0, len(batch), 1000):  # MLflow's limit for one call
+        client.log_batch(known.info.run_id, metrics=batch[start : start + 1000])
+    _logged[key] |= {(f"{row.split}_{row.metric}", row.step) for row in new}
+
+
+def _speed(known: "MlflowRun", run: Run, step: int) -> list[Any]:
+    """Seconds of training up to `step`, and images a second since MLflow last heard of the run; validation included."""
+    seconds, steps = _spent.get(run.key, (0.0, 0))
+    count = len(tensors.read(paths.split_file(run.cell.dataset, "train")).ids)
+    images = steps * min(run.config["train"]["batch_size"], count)
+    total = known.data.metrics.get("seconds", 0.0) + seconds
+    return [_metric("seconds", round(total, 3), step), _metric("images_per_second", round(images / seconds, 1), step)]
+
+
+def log(client: "MlflowClient", known: "MlflowRun", metrics: list[Any], tags: Mapping[str, str]) -> None:
+    """Log metrics, and the tags that are new."""
+    from mlflow.entities import RunTag
+
+    changed = [RunTag(name, value) for name, value in tags.items() if known.data.tags.get(name) != value]
+    if metrics or changed:
+        client.log_batch(known.info.run_id, metrics=metrics, tags=changed)
+
+
+def find(client: "MlflowClient", experiment: str, key: str) -> "MlflowRun | None":
+    """The run with this key, if there is one."""
+    runs = client.search_runs([experiment], f"tags.run_key = '{key}'", max_results=1)
+    return runs[0] if runs else None
+
+
+def _create(client: "MlflowClient", experiment: str, run: Run) -> "MlflowRun":
+    tags = {
+        "run_key": run.key,
+        "dataset": run.cell.dataset,
+        "network": run.cell.network,
+        "loss": run.cell.loss,
+        "kind": run.config["loss"]["kind"],
+        "seed": str(run.seed),
+        "variant": f"{run.cell.network}-{run.cell.loss}-{_digest([run.config, run.data_md5, run.code])}",
+        "git_commit": _git_commit(),
+        "data_md5": run.data_md5,
+        "code_fingerprint": run.code,
+    }
+    with store.lock():
+        if known := find(client, experiment, run.key):  # another process was first
+            return known
+        start = int(1000 * (time.time() - _spent.get(run.key, (0.0, 0))[0]))
+        return client.create_run(experiment, start, tags, run_name=f"{run.cell.network}-{run.cell.loss}-seed{run.seed}")
+
+
+def _describe(client: "MlflowClient", run_id: str, run: Run) -> None:
+    """All options as params, and the training data."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in _flat(run.config)])
+    path = paths.split_file(run.cell.dataset, "train")
+    dataset = Dataset(run.cell.dataset, digest=run.data_md5, source_type="local", source=str(path))
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
+
+
+def _metric(name: str, value: float, step: int) -> Any:
+    from mlflow.entities import Metric
+
+    return Metric(name, value, int(time.time() * 1000), step)
+
+
+def _flat(tree: Any, path: str = "") -> Iterable[tuple[str, Any]]:
+    items = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, list) else None
+    if items is None:
+        yield path, tree
+        return
+    for key, value in items:
+        yield from _flat(value, f"{path}.{key}" if path else str(key))
+
+
+@cache
+def _git_commit() -> str:
+    """The commit, and whether what decides a result has been edited since."""
+    commit, edited = (
+        subprocess.run(["git", *command], capture_output=True, text=True).stdout.strip()
+        for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "src", "pipeline", "params.yaml"))
+    )
+    return f"{commit}-dirty" if edited else commit or "unknown"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,169 @@
+"""When MLflow is told, and how much: as training goes on, when there are scores, and when there is a report.
+
+Everything here logs only what is new, so it can be called at any time and any number of times. A run is found by its
+tag `run_key`. A store that cannot be reached costs a warning and a later sync, never a result. `LOSSLAB_MLFLOW=off`
+leaves MLflow alone.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from tqdm import tqdm
+
+from losslab.comparison import leaderboard
+from losslab.data import tensors
+from losslab.evaluation import metrics
+from losslab.evaluation.aggregates import Draws, class_iou, unweighted
+from losslab.results import boundary_scores, history, paths, predictions, scores
+from losslab.results import runs as results_runs
+from losslab.results.history import Row
+from losslab.results.runs import Run
+from losslab.settings.params import Params
+from losslab.settings.plans import Cell, TrainPlan, cells
+from losslab.tracking import champion, runs, store, summary
+
+SAMPLE_IMAGES = 4
+
+PATIENCE = 300.0
+"""Seconds until a store that failed is tried again: a training does not wait for it at every epoch."""
+
+_retry_at = 0.0
+
+
+def epoch(run: Run, rows: Sequence[Row], device: str) -> None:
+    """Tell of an epoch that this process has just trained on `device`; `rows` is the run's history so far."""
+    runs.begin_epoch(run, rows)
+    _write(run, rows, device=device)
+    runs.end_epoch()
+
+
+def cell(plan: TrainPlan) -> bool:
+    """Bring every seed of a cell up to what train and evaluate left, as far as that is there; whether it is.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    return _sync_files(plan.cell, results_runs.of(plan))
+
+
+def everything(params: Params) -> bool:
+    """Bring MLflow up to what all files say; whether it is.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    if is_off():
+        return True
+    done = True
+    for dataset in params.grid.datasets:
+        plans = [TrainPlan.read(*one.names) for one in cells(params.grid) if one.dataset == dataset]
+        its_runs = {plan.cell: results_runs.of(plan) for plan in plans}
+        for one, of_cell in its_runs.items():
+            done &= _sync_files(one, of_cell)
+        if paths.LEADERBOARD.is_file():
+            rows = [row for row in leaderboard.read(paths.LEADERBOARD) if row.dataset == dataset]
+            done &= _attempt(partial(summary.write, dataset, its_runs, rows))
+    return done
+
+
+def is_off() -> bool:
+    """Whether the user wants MLflow to be left alone."""
+    return os.environ.get("LOSSLAB_MLFLOW") == "off"
+
+
+def _write(
+    run: Run,
+    rows: Sequence[Row],
+    *,
+    final: Mapping[str, float] | None = None,
+    draw_sample: Callable[[Path], None] | None = None,
+    device: str | None = None,
+) -> bool:
+    own = [row for row in rows if row.seed == run.seed]
+    done = _attempt(lambda: runs.write(run, own, final or {}, draw_sample, device))
+    if not done:
+        runs.forget(run)  # what arrived is not known
+    return done
+
+
+def _sync_files(cell: Cell, its_runs: Sequence[Run]) -> bool:
+    history_file, scores_file = paths.history_file(cell), paths.scores_file(cell)
+    if not history_file.is_file():
+        return True
+    rows = history.read(history_file)
+    table = scores.read(scores_file) if scores_file.is_file() else None
+    edges = boundary_scores.read(paths.boundaries_file(cell)) if table else None
+    done = True
+    for run in its_runs:
+        metadata = _metadata(paths.model_file(cell, run.seed))
+        if metadata and {key: metadata.get(key) for key in run.config} != json.loads(json.dumps(run.config)):
+            tqdm.write(f"{cell}: the results are of other params; `dvc repro` brings them up to date")
+            return True
+        if table is None or edges is None or run.seed not in table.seeds:
+            done &= _write(run, rows)
+            continue
+        which = [table.seeds.index(run.seed)]
+        values: dict[str, float] = {}
+        for threshold, counts in table.counts.items():
+            draws = Draws(counts[which], edges.values[threshold][which], unweighted)
+            values |= {f"test_{metric}_{threshold}": value.item() for metric, value in metrics.compute(draws).items()}
+        by_class = class_iou(table.counts["tuned"][which])[0]
+        values |= {
+            f"test_iou_tuned_{name}": value for name, value in zip(table.classes, by_class.tolist(), strict=True)
+        }
+        final = {name: round(value, 6) for name, value in values.items() if value == value}  # no NaN
+        if metadata:
+            final["threshold"] = metadata["threshold"]
+        done &= _write(run, rows, final=final, draw_sample=partial(_draw_sample, cell, run.seed))
+    return done
+
+
+def _attempt(work: Callable[[], None]) -> bool:
+    """Do it unless MLflow is off or failed a short time ago; whatever goes wrong is a warning."""
+    global _retry_at
+    if is_off():
+        return True
+    if time.monotonic() < _retry_at:
+        return False
+    try:
+        work()
+        return True
+    except champion.NotExportable as error:
+        tqdm.write(f"warning: MLflow has no champion: its network cannot be exported ({error})")
+        return True
+    except Exception as error:  # whatever a tracking server does, training goes on
+        _retry_at = time.monotonic() + PATIENCE
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        where = "" if isinstance(error, store.Unavailable) else f"{store.address()}: "
+        tqdm.write(f"warning: MLflow is not up to date ({where}{reason[:200]}); run `make track` once that is mended")
+        return False
+
+
+def _draw_sample(cell: Cell, seed: int, path: Path) -> None:
+    from losslab.report import figures
+
+    split = tensors.read(paths.split_file(cell.dataset, "test"))
+    masks = predictions.read(paths.predictions_file(cell, seed), split.masks.shape[-1])
+    chosen = tensors.spread(split, SAMPLE_IMAGES)
+    figures.prediction_grid(
+        path,
+        split.images[chosen],
+        split.masks[chosen].astype(bool),
+        {f"{cell.loss} seed {seed}": masks[chosen]},
+        [split.ids[index] for index in chosen],
+    )
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """What a model file says of itself; nothing if there is no such file."""
+    if not path.is_file():
+        return {}
+    with safe_open(path, "np") as file:
+        metadata: dict[str, Any] = json.loads(file.metadata()["losslab"])
+        return metadata

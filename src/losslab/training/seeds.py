@@ -1,0 +1,96 @@
+"""Train every seed of one cell: from files to files."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+
+import torch
+
+from losslab import losses, networks
+from losslab.data import tensors
+from losslab.inference import devices, model_file
+from losslab.inference.forward import Normalisation
+from losslab.results import checkpoints, history, paths, runs
+from losslab.results.files import atomic_folder
+from losslab.results.history import Row
+from losslab.results.runs import Run
+from losslab.settings.params import Train
+from losslab.settings.plans import TrainPlan
+from losslab.training import processes
+from losslab.training.loop import Data, Progress, train
+
+OnEpoch = Callable[[Run, Sequence[Row], str], object]
+"""Is told of each epoch: the run, its history so far, and the name of the device."""
+
+
+def train_seeds(plan: TrainPlan, on_epoch: OnEpoch) -> None:
+    """Train one network per seed; write the models and the history. Goes on from checkpoints where there are any."""
+    settings, cell = plan.train, plan.cell
+    with processes.together(devices.prepare(settings)) as device:
+        dtype = devices.compute_dtype(settings.precision, plan.cpu_precision, device)
+        splits = {name: tensors.read(paths.split_file(cell.dataset, name)) for name in ("train", "val")}
+        data = prepared(splits["train"], splits["val"], settings, device)
+        classes = splits["train"].classes
+        loss = losses.registry.build(plan.loss_spec)
+        build_network = partial(networks.registry.build, plan.network_spec, in_channels=3, classes=len(classes))
+        done: list[tuple[Run, Progress]] = []
+        for run in runs.of(plan):
+            progress = processes.from_first(restore(run.key))
+            if not finished(progress, settings.epochs):
+                label = f"{cell} seed {run.seed}"
+                keep = partial(_keep, run, settings.epochs, devices.name_of(device), on_epoch)
+                train(build_network, loss, data, settings, run.seed, dtype, progress, keep, label)
+            done.append((run, progress))
+    if not processes.is_first():
+        return
+    of_data = {
+        "dataset": splits["train"].dataset,
+        "classes": classes,
+        "image_size": list(data.images.shape[2:]),
+        **asdict(data.normalise),
+    }
+    with atomic_folder(paths.TRAIN / cell.path) as folder:
+        for run, progress in done:
+            if progress.diverged:
+                step = history.diverged_step(progress.rows, run.seed)
+                print(f"{cell} seed {run.seed}: diverged at step {step}; recorded, and the others go on")
+                continue
+            metadata = {**run.config, **of_data, "seed": run.seed, "threshold": progress.threshold}
+            model_file.save(folder / paths.model_file(cell, run.seed).name, progress.kept, metadata)
+        rows = [row for _, progress in done for row in progress.rows]
+        history.write(folder / paths.history_file(cell).name, rows)
+
+
+def _keep(run: Run, epochs: int, device: str, on_epoch: OnEpoch, progress: Progress) -> None:
+    """Write the checkpoint of an epoch and say that it is done."""
+    if finished(progress, epochs):
+        progress.state = {}  # nothing goes on from here: keep the result only
+    if processes.is_first():
+        checkpoints.save(run.key, vars(progress) | {"rows": [tuple(row) for row in progress.rows]})
+        on_epoch(run, progress.rows, device)
+
+
+def finished(progress: Progress, epochs: int) -> bool:
+    """Whether a run has nothing left to do."""
+    return progress.diverged or progress.epoch >= epochs
+
+
+def restore(key: str) -> Progress:
+    """Where the run with this key was, or the beginning."""
+    saved = checkpoints.load(key)
+    if saved is None:
+        return Progress()
+    return Progress(**saved | {"rows": [Row(*row) for row in saved["rows"]]})
+
+
+def prepared(train: tensors.Split, val: tensors.Split, settings: Train, device: torch.device) -> Data:
+    """The splits on the device, as `train.input` and `train.overfit` say."""
+
+    def to(array: tensors.Array) -> torch.Tensor:
+        return torch.from_numpy(array[: settings.overfit]).to(device)
+
+    images, masks = to(train.images), to(train.masks)
+    normalise = Normalisation.of(images) if settings.input == "normalised" else Normalisation.none(images.shape[1])
+    if settings.overfit:
+        return Data(images, masks, images, masks, normalise)
+    return Data(images, masks, to(val.images), to(val.masks), normalise)
