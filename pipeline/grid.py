@@ -23,8 +23,8 @@ from typing import Any
 from tqdm import tqdm
 
 from losslab.errors import InputError, exit_on_error
-from losslab.settings import params
-from losslab.settings.plans import Cell, cells
+from losslab.settings import params, plans
+from losslab.settings.plans import Cell
 from losslab.tracking import sync
 
 STAGES = ("train", "evaluate")
@@ -45,7 +45,7 @@ def main() -> None:
     _show("repro", "--pull", "extract")
     _restore()
     out_of_date = _out_of_date()
-    grid = cells(settings.grid)
+    grid = plans.cells(settings.grid)
     cells = [cell for cell in grid if not out_of_date.isdisjoint(_stages(cell))]
     trained = {stage for cell in cells for stage in _stages(cell)} - out_of_date
     _show("push", "--run-cache", "plan", "extract", *sorted(trained))

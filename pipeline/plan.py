@@ -25,12 +25,6 @@ from losslab.settings.plans import (
 )
 from pipeline.fingerprints import Project
 
-REGISTRIES: dict[str, Registry[Any]] = {
-    "datasets": data.registry,
-    "networks": networks.registry,
-    "losses": losses.registry,
-}
-
 
 def main() -> None:
     settings = params.load({"datasets": data.registry, "networks": networks.registry, "losses": losses.registry})

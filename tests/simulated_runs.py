@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from losslab.comparison.statistics import Counts, Floats, Resampler, from_counts, unweighted
 
 from losslab.comparison.loss_results import Comparison, Evidence
-from losslab.comparison.statistics import Counts, Floats, Resampler, from_counts, unweighted
 from losslab.results.scores import THRESHOLDS, Scores
 from losslab.settings.params import Compare
 

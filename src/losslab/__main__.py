@@ -14,12 +14,7 @@ def check(_: argparse.Namespace) -> None:
     from losslab.settings import params
     from losslab.settings.plans import cells
 
-    registries: dict[str, Registry[Any]] = {
-        "datasets": data.registry,
-        "networks": networks.registry,
-        "losses": losses.registry,
-    }
-    settings = params.load(registries)
+    settings = params.load({"datasets": data.registry, "networks": networks.registry, "losses": losses.registry})
     runs = len(cells(settings.grid)) * len(settings.train.seeds)
     print(f"{params.PARAMS}: correct; {runs} runs in the grid")
 

@@ -58,13 +58,17 @@ def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row
         NotExportable: the network cannot be exported.
         MlflowException: whatever MLflow has to say.
     """
-    name, md5 = f"losslab-{run.cell.dataset}", digest(paths.model_file(run.cell, run.seed))
+    name, md5 = _model_name(run), digest(paths.model_file(run.cell, run.seed))
     found = client.search_model_versions(f"name = '{name}'")
     version = next((one for one in found if one.tags.get("model_md5") == md5), None)
     if version is None:
-        version = _add_version(client, experiment, run_id, run, row, name, md5)
+        version = _add_version(client, experiment, run_id, run, row, md5)
     if ALIAS not in client.get_model_version(name, version.version).aliases:
         client.set_registered_model_alias(name, ALIAS, version.version)
+
+
+def _model_name(run: Run) -> str:
+    return f"losslab-{run.cell.dataset}"
 
 
 def _add_version(

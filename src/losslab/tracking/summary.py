@@ -21,9 +21,8 @@ def write(dataset: str, found: Mapping[Cell, Sequence[Run]], rows: Sequence[Stan
     client, experiment = store.connect(dataset)
     _write_figures(client, experiment, dataset, rows)
     best = champion.choose(found, rows)
-    verdicts = {
-        (row.network, row.loss): row.verdict for row in rows if (row.metric, row.threshold) == ("miou", "tuned")
-    }
+    headline = [row for row in rows if (row.metric, row.threshold) == ("miou", "tuned")]
+    verdicts = {Cell(row.dataset, row.network, row.loss): row.verdict for row in headline}
     keys, crowned = set(), ""
     for cell, its_runs in found.items():
         for run in its_runs:
