@@ -44,7 +44,7 @@ test: $(READY)  ## lint, types and tests
 	ruff check
 	ruff format --check
 	mypy
-	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder tests/test_pipeline.py tests
+	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder tests/pipeline/test_pipeline.py tests
 
 test-slow: $(READY)  ## the tests that take minutes each
 	python -m pytest -m slow
@@ -61,7 +61,7 @@ test-peer: .peer  ## mUNet against DLStudio's own, which this fetches
 	python -m pytest -m slow tests/peer
 
 test-ray: ray  ## make grid on two Ray nodes on this machine, one of which is lost
-	python -m pytest -m slow tests/test_grid.py
+	python -m pytest -m slow tests/pipeline/test_grid.py
 
 bench: .peer  ## speed beside baselines and goals; ONLY="training losses" for some, COCO=FOLDER for extraction
 	python -W ignore benchmarks/speed.py $(if $(ONLY),--only $(ONLY)) $(if $(COCO),--coco $(COCO))

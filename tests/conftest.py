@@ -1,57 +1,17 @@
-"""What tests share: the project's files, the 20-image files of the real data set, and small DVC projects."""
+"""What tests share: the 20-image files of the real data set, and a small DVC project."""
 
-import os
-import re
-import shutil
 import signal
 import subprocess
-import sys
-import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from projects import ROOT, Project, new_project
 
 from losslab.data.sources.packages import fetch_package
 
-ROOT = Path(__file__).resolve().parent.parent
 # What a shell starts in the background ignores Ctrl-C, and so do its children: tests that send it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "results/tuning")
-
-
-@dataclass
-class Project:
-    """A copy of the project in a folder of its own, with git and DVC."""
-
-    root: Path
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return yaml.safe_load((self.root / "params.yaml").read_text())
-
-    def set(self, change: Callable[[dict[str, Any]], Any]) -> None:
-        params = self.params
-        change(params)
-        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-
-    def run(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
-        everything = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
-        everything |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "LOSSLAB_MLFLOW": "off", **env}
-        return subprocess.run(command, cwd=self.root, env=everything, capture_output=True, text=True, timeout=500)
-
-    def stage(self, name: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", f"pipeline.{name}", *arguments, **env)
-
-    def repro(self, *options: str, **env: str) -> list[str]:
-        """`dvc repro`; the stages whose commands it ran (not those it took from its cache)."""
-        done = self.run("dvc", "repro", *options, **env)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
 
 
 @pytest.fixture(scope="session")
@@ -62,48 +22,6 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = fetch_package(options["source"], folder, options["sha256"])
     subprocess.run(["tar", "-xf", archive, "-C", folder], check=True)
     return next(folder.rglob("PurdueShapes5MultiObject-20-train.gz")).parent
-
-
-def tiny(params: dict[str, Any]) -> None:
-    """Make the default params small: the 20-image files, two losses, one seed, one epoch, a narrow network."""
-    shapes = params["datasets"]["shapes"]
-    shapes["download"] |= {
-        "train_file": "PurdueShapes5MultiObject-20-train.gz",
-        "test_file": "PurdueShapes5MultiObject-20-test.gz",
-    }
-    shapes["extract"] |= {"train_images": 12, "val_images": 8, "test_images": 20}
-    params["grid"]["losses"] = ["bce", "dice"]
-    params["train"] |= {"seeds": [0], "epochs": 2, "batch_size": 4, "threads": 1}
-    params["model"] |= {"width": 4, "levels": 2}
-    params["compare"]["resamples"] = 50
-
-
-def new_project(root: Path) -> Project:
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, root / part)
-    project = Project(root)
-    project.set(tiny)
-    return project
-
-
-def add_readme_loss(root: Path) -> dict[str, Any]:
-    """Follow the README's "Add a loss of your own" in the copy at `root`: its file and its line of `KINDS`.
-
-    Gives its entry of params.yaml: `{name: options}`.
-    """
-    steps = (ROOT / "README.md").read_text().split("### Add a loss of your own", 1)[1]
-    file, source, line, entry = (
-        next(re.finditer(pattern, steps, re.DOTALL))[1]
-        for pattern in (r"Write `(.+?)`", r"```python\n(.+?)```", r"`(\"\w+\": .+?,)`", r"`(\w+: \{kind: .+?\})`")
-    )
-    (root / file).write_text(textwrap.dedent(source))
-    kinds = root / "src/losslab/losses/__init__.py"
-    kinds.write_text(kinds.read_text().replace("KINDS = {\n", f"KINDS = {{\n    {line}\n", 1))
-    return yaml.safe_load(entry)
 
 
 @pytest.fixture

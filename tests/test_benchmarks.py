@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
+from projects import ROOT
 
 
 def bench(out: Path) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Project
+from projects import Project
 
 from losslab import data
 from losslab.data import tensors

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
+from projects import ROOT
 from recipe_world import replay
 from test_cifar_colour import archive
 from test_flowers17 import folder

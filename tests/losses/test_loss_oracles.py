@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from conftest import ROOT
 from loss_cases import batch, kind_loss
 from loss_oracles import ORACLES, Oracle
+from projects import ROOT
 
 
 @pytest.mark.parametrize("oracle", ORACLES, ids=lambda o: f"{o.kind}-{o.library}-{'-'.join(o.options)}")

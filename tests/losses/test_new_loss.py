@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, add_readme_loss
+from projects import ROOT, add_readme_loss
 
 CONTRACT = "test_loss_contract.py"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
+from projects import ROOT
 from torch import nn
 
 from losslab import networks

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from coco_world import Server, coco_file, official, serve, write_set
-from conftest import ROOT, Project
+from projects import ROOT, Project
 
 from losslab.data import tensors
 

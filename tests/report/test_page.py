@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from projects import ROOT
 from report_world import HOSTILE, results
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service

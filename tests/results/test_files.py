@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from projects import ROOT
 
 from losslab.errors import exit_on_error
 from losslab.inference import model_file

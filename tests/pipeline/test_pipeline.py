@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from conftest import ROOT, Project, add_readme_loss, new_project, tiny
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from projects import ROOT, Project, add_readme_loss, new_project, tiny
 
 from losslab.results import tuning_table
 

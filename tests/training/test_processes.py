@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Project, new_project
+from projects import Project, new_project
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.testing import assert_close

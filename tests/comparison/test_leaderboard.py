@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from projects import ROOT
 from simulated_runs import Simulation
 
 from losslab.comparison import analysis, leaderboard, loss_results

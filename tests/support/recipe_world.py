@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import new_project
 from PIL import Image
+from projects import new_project
 
 from losslab.inference import predict
 

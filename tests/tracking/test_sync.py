@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 import torch
 from coco_world import wait_for
-from conftest import Project, new_project
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from projects import Project, new_project
 
 from losslab import tracking
 from losslab.inference import model_file

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import Project, new_project
+from projects import Project, new_project
 
 pytest.importorskip("ray", reason="Ray is not installed: run `make test-ray`")
 from ray.cluster_utils import Cluster

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from projects import ROOT
 from torch import nn
 
 from losslab import losses, networks

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Project, new_project
 from mlflow import MlflowClient
+from projects import ROOT, Project, new_project
 
 LOSSES = ("bce", "dice")
 STARTED = re.compile(r"Running stage '(.*)'")

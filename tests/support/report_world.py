@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import yaml
-from conftest import ROOT
 from numpy.typing import NDArray
+from projects import ROOT
 
 from losslab.comparison import leaderboard, statistics
 from losslab.data import tensors

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Project, new_project, tiny
+from projects import Project, new_project, tiny
 
 from losslab.data import tensors
 from losslab.evaluation.boundaries import compare_boundaries

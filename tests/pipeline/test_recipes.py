@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, Project
+from projects import ROOT, Project
 from recipe_world import replay
 
 from losslab.settings import params

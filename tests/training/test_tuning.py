@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Project, new_project
+from projects import Project, new_project
 
 from losslab.__main__ import main
 from losslab.data.tensors import Writer

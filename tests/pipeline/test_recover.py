@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
+from projects import ROOT
 
 LOCK = "schema: '2.0'\nstages:\n  code:\n    cmd: python -m pipeline.code\n    outs:\n    - path: x\n      md5: abc\n"
 

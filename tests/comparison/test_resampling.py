@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from losslab.comparison.statistics import Counts, Resampler, from_counts, unweighted
 from scipy.stats import permutation_test
 from simulated_runs import SETTINGS, Simulation, comparison
 
 from losslab.comparison import leaderboard, statistics
-from losslab.comparison.statistics import Counts, Resampler, from_counts, unweighted
 
 TRIALS = 250
 
