@@ -54,7 +54,7 @@ class Probabilities(nn.Module):
 class _About(BaseModel):
     """What the metadata of a file from anywhere has to be, as far as it is used."""
 
-    model: dict[str, Any]
+    network: dict[str, Any]
     loss: dict[str, Any]
     train: dict[str, Any] = {}
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -65,7 +65,7 @@ class _About(BaseModel):
 
 
 def save(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write weights and the metadata key `losslab`: JSON with `model` and `loss` (as in params.yaml), `classes`,
+    """Write weights and the metadata key `losslab`: JSON with `network` and `loss` (as in params.yaml), `classes`,
     `mean`, `std`, `threshold` and what else is of interest. The same content gives the same bytes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with atomic_file(path) as temporary:
@@ -81,11 +81,11 @@ def load(path: Path, device: torch.device) -> Model:
     try:
         with safe_open(path, "pt", device="cpu") as file:
             about = json.loads(file.metadata()["losslab"])
-            refuse_bomb([about["model"], about["loss"]])
+            refuse_bomb([about["network"], about["loss"]])
             _About.model_validate(about)
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             # The file has all weights: those that training started from are not looked for.
-            spec = {key: value for key, value in about["model"].items() if not key.startswith("weights")}
+            spec = {key: value for key, value in about["network"].items() if not key.startswith("weights")}
             classes = tuple(about["classes"])
             build = partial(networks.registry.build, spec, in_channels=len(about["mean"]), classes=len(classes))
             _compare(build, shapes)
