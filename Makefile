@@ -10,13 +10,7 @@ READY = .venv/ready
 .PHONY: repro jobs check recipe track ui test test-slow test-peer test-ray bench ray grid browser lock clean help
 
 repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
-	python -m pipeline.recover
-	dvc repro extract
-	for stage in train evaluate; do \
-	  dvc stage list --name-only --all | grep "^$$stage@" \
-	  | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro --single-item || exit 1; \
-	done
-	dvc repro
+	python -m pipeline.run --jobs $(JOBS)
 	@echo "The answer is in results/report.html"
 
 jobs: repro  ## the same; make jobs JOBS=4 for four at a time

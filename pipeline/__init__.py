@@ -1,7 +1,7 @@
 """The stages of dvc.yaml, one thin file each, run as `python -m pipeline.STAGE` where dvc.yaml is.
 
-SIGINT and SIGTERM end a stage at any time: what it was writing is discarded, its checkpoints stay. So does the end of
-the DVC process that started it: a stage that lives on would write its outputs beneath the next `dvc repro`.
+SIGINT, SIGTERM and SIGHUP end a stage at any time: what it was writing is discarded, its checkpoints stay. So does the
+end of the DVC process that started it: a stage that lives on would write its outputs beneath the next `dvc repro`.
 """
 
 import os
@@ -15,6 +15,9 @@ from types import FrameType
 # The code beside these files, not the installed copy: DVC runs queued experiments in a folder of their own.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
+PROGRESS = "LOSSLAB_PROGRESS"
+"""Environment variable that names a folder: a training writes into it how many epochs are done."""
+
 
 def _stop(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
@@ -22,15 +25,20 @@ def _stop(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def _stop_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)
+def end_with_parent() -> None:
+    """End this process, as SIGTERM would, once the process that started it is gone."""
+
+    def watch(parent: int) -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, args=(os.getppid(),), daemon=True).start()
 
 
 # Here, because the imports of a stage take seconds.
-for number in (signal.SIGINT, signal.SIGTERM):
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(number) is not signal.SIG_IGN:
         signal.signal(number, _stop)
 if "DVC_STAGE" in os.environ:
-    threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()

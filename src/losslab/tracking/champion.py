@@ -71,9 +71,8 @@ def _model_name(run: Run) -> str:
     return f"losslab-{run.cell.dataset}"
 
 
-def _add_version(
-    client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Standing, name: str, md5: str
-) -> Any:
+def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Standing, md5: str) -> Any:
+    name = _model_name(run)
     with tempfile.TemporaryDirectory() as folder:
         # Exported first: nothing is left half registered if that fails.
         draft = Path(folder, "model")

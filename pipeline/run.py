@@ -1,0 +1,190 @@
+"""Run what is out of date, several cells side by side: `python -m pipeline.run --jobs 2`, which is what `make` does.
+
+DVC decides what is out of date and runs every stage; this starts one DVC for each cell that is, says how far they are,
+and ends them all when it is ended, whatever ends it. A cell that fails is named at the end, and the others are done.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
+
+import psutil
+from tqdm import tqdm
+
+from losslab.errors import InputError, exit_on_error
+from losslab.settings.plans import Cell, ReportPlan, cells
+from pipeline import PROGRESS, end_with_parent, recover
+
+DVC = (sys.executable, "-m", "pipeline.dvc", "--wait-for-lock")
+STAGES = ("train", "evaluate")
+GRACE = 30.0
+"""Seconds that a stage has to end after it was asked to."""
+ADVICE = (
+    "> ",
+    "Updating",
+    "Generating",
+    "To track the",
+    "\tgit add",
+    "To enable",
+    "\tdvc config",
+    "Use `dvc",
+    "Stage '",
+)
+"""How lines of DVC begin that say nothing of what is being done."""
+PAUSE = 0.25
+"""Seconds between two looks at what runs."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.run", description="Run what is out of date.")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="cells that are trained side by side")
+    jobs = parser.parse_args().jobs
+    if jobs < 1:
+        raise InputError(f"--jobs: {jobs} is not ≥ 1")
+    if "MAKELEVEL" in os.environ:
+        end_with_parent()  # of make: a make that was killed ends nothing
+    recover.main()
+    _show("repro", "extract")
+    settings = ReportPlan.read().params
+    epochs = len(settings.train.seeds) * settings.train.epochs
+    out_of_date = set(json.loads(_output("status", "--json", *STAGES)))
+    waiting = [cell for cell in cells(settings.grid) if not out_of_date.isdisjoint(_stages(cell))]
+    if failures := run(waiting, jobs, epochs):
+        lines = [f"{cell}: {reason}" for cell, reason in failures.items()]
+        raise InputError("\n".join([*lines, "the other cells are done; mend it and run it again"]))
+    _show("repro")
+
+
+@dataclass
+class Job:
+    """One DVC at work on a cell."""
+
+    cell: Cell
+    process: subprocess.Popen[str]
+    log: IO[str]
+    started: float
+
+    @property
+    def reason(self) -> str:
+        """Why it failed: the line that says so, or the last one."""
+        self.log.seek(0)
+        lines = [line for line in self.log.read().splitlines() if line.strip()] or ["no word"]
+        return next((line for line in lines if line.startswith("error: ")), lines[-1]).removeprefix("error: ")
+
+
+def run(waiting: Sequence[Cell], jobs: int, epochs: int) -> dict[Cell, str]:
+    """Bring cells up to date, `jobs` at a time; why each that failed did.
+
+    Args:
+        waiting: the cells that are out of date.
+        jobs: how many run side by side.
+        epochs: of all seeds of a cell.
+    """
+    queue, running, failures = deque(waiting), list[Job](), dict[Cell, str]()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="losslab-")))
+        stack.callback(lambda: end([job.process for job in running]))
+        bar = stack.enter_context(tqdm(total=epochs * len(waiting), desc="train", unit=" epochs", disable=None))
+        finished = 0
+        while queue or running:
+            while queue and len(running) < jobs:
+                running.append(_start(queue.popleft(), folder))
+            time.sleep(PAUSE)
+            for job in [job for job in running if job.process.poll() is not None]:
+                running.remove(job)
+                finished += 1
+                if job.process.returncode:
+                    failures[job.cell] = job.reason
+                word = "failed" if job.process.returncode else "done"
+                bar.write(f"{job.cell}: {word} after {time.monotonic() - job.started:.0f} s")
+                job.log.close()
+            said = {job.cell: _epochs(folder, job.cell) for job in running}
+            bar.n = finished * epochs + sum(said.values())
+            bar.set_postfix_str(", ".join(f"{cell} {done}/{epochs}" for cell, done in said.items()), refresh=True)
+    return failures
+
+
+def end(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """End processes and all that they started, and wait until they are gone."""
+    family = [psutil.Process(process.pid) for process in processes if process.poll() is None]
+    for parent in list(family):
+        with suppress(psutil.NoSuchProcess):
+            family += parent.children(recursive=True)
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(family, GRACE)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, GRACE)
+
+
+def _start(cell: Cell, folder: Path) -> Job:
+    log = (folder / f"{'-'.join(cell.names)}.log").open("w+", encoding="utf-8", errors="replace")
+    process = subprocess.Popen(
+        [*DVC, "repro", "--single-item", *_stages(cell)],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, text=True,
+        env=os.environ | {PROGRESS: str(folder)},
+        start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone, which ends the others in order
+    )  # fmt: skip
+    return Job(cell, process, log, time.monotonic())
+
+
+def _epochs(folder: Path, cell: Cell) -> int:
+    """How many epochs of a cell are done, as its training says."""
+    try:
+        return int((folder / "-".join(cell.names)).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # none yet, or it is being written
+        return 0
+
+
+def _stages(cell: Cell) -> list[str]:
+    return [f"{stage}@{'-'.join(cell.names)}" for stage in STAGES]
+
+
+def _show(*arguments: str) -> None:
+    """Run DVC in the foreground, without its advice after every stage."""
+    process = _popen(*arguments)
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if not line.startswith(ADVICE) and line.strip():
+                print(line, end="", flush=True)
+        process.wait()
+    finally:
+        end([process])
+    if process.returncode:
+        raise InputError(f"`dvc {' '.join(arguments)}` failed, see above")
+
+
+def _output(*arguments: str) -> str:
+    process = _popen(*arguments)
+    try:
+        text, _ = process.communicate()
+    finally:
+        end([process])
+    if process.returncode:
+        raise InputError(f"`dvc {' '.join(arguments)}` failed, see above")
+    return text
+
+
+def _popen(*arguments: str) -> subprocess.Popen[str]:
+    command = [*DVC, *arguments]
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+if __name__ == "__main__":
+    exit_on_error(main)
