@@ -104,7 +104,7 @@ def run(options: Train, loss: str = "dice", model: str = "unet", device: str = "
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (17, 3, 32, 32), generator=generator, dtype=torch.uint8).to(device)
     masks = (images[:, :2] > 200).to(torch.uint8)
-    data = Data(images[:15], masks[:15], images[15:], masks[15:], Normalisation.of(images))
+    data = Data(images[:15], masks[:15], images[15:], masks[15:], Normalisation.of(images), images.device)
     size = {"width": 4, "levels": 2} if model == "unet" else {}
     network = partial(networks.build, model, classes=2, **size)
     progress = Progress()

@@ -40,7 +40,9 @@ def data() -> Data:
         masks[index, 0, row : row + 6, column : column + 6] = 1
     images[np.broadcast_to(masks.astype(bool), images.shape)] += 120
     pictures, planes = torch.from_numpy(images), torch.from_numpy(masks)
-    return Data(pictures[:14], planes[:14], pictures[14:], planes[14:], Normalisation.of(pictures[:14]))
+    return Data(
+        pictures[:14], planes[:14], pictures[14:], planes[14:], Normalisation.of(pictures[:14]), pictures.device
+    )
 
 
 def run(data: Data, settings: Train = SETTINGS, loss: str = "dice", seed: int = 0, **options: Any) -> Progress:

@@ -26,7 +26,7 @@ def evaluate_seeds(plan: EvaluatePlan) -> None:
     device = devices.prepare(plan.train)
     dtype = devices.compute_dtype(plan.train.precision, plan.cpu_precision, device)
     split = tensors.read(paths.split_file(cell.dataset, "test"))
-    images, masks = (torch.from_numpy(array).to(device) for array in (split.images, split.masks))
+    images, masks = (torch.from_numpy(array) for array in (split.images, split.masks))
     rows = history.read(paths.history_file(cell))
     seeds = [seed for seed in plan.train.seeds if history.diverged_step(rows, seed) is None]
     counts, edges = {}, {}
@@ -56,9 +56,10 @@ def _score(
         model.network, model.loss, images, model.normalise, batch_size=settings.batch_size, dtype=dtype
     )
     for batch, _, probabilities in batches:
+        truth = masks[batch].to(probabilities.device)
         for rule, threshold in thresholds.items():
             mask = probabilities >= threshold
-            counts[rule][batch] = pixel_counts(mask, masks[batch]).cpu().numpy()
-            edges[rule][batch] = compare_boundaries(mask, masks[batch], settings.boundary_tolerance).numpy()
+            counts[rule][batch] = pixel_counts(mask, truth).cpu().numpy()
+            edges[rule][batch] = compare_boundaries(mask, truth, settings.boundary_tolerance).numpy()
         predicted[batch] = mask.cpu().numpy()
     return counts, edges, predicted

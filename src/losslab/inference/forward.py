@@ -20,10 +20,13 @@ class Normalisation:
     @classmethod
     def of(cls, images: Tensor) -> "Normalisation":
         """From uint8 `[N, C, H, W]`; exact integer sums, so the same on any number of threads."""
+        counts = torch.zeros(images.shape[1], 256, dtype=torch.int64, device=images.device)
+        for part in torch.split(images, 256):  # a set may be larger than memory
+            for channel, count in zip(part.unbind(1), counts, strict=True):
+                count += torch.bincount(channel.flatten().int(), minlength=256)
         mean, std = [], []
         levels = torch.arange(256, dtype=torch.float64)
-        for channel in images.unbind(1):
-            share = torch.bincount(channel.flatten().int(), minlength=256).cpu().double() / channel.numel()
+        for share in counts.cpu().double() / (images.numel() // images.shape[1]):
             centre = float((share * levels).sum())
             mean.append(centre)
             std.append(max(float((share * (levels - centre).square()).sum()) ** 0.5, 1e-3))
@@ -59,7 +62,8 @@ def predict_batches(
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Batch by batch: which images, their logits and their probabilities `[n, C, H, W]`."""
     network.eval()
+    device = next(network.parameters()).device
     for start in range(0, len(images), batch_size):
         batch = slice(start, start + batch_size)
-        logits = forward(network, images[batch], normalise, dtype)
+        logits = forward(network, images[batch].to(device), normalise, dtype)
         yield batch, logits, loss.probabilities(logits)

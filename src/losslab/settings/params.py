@@ -112,6 +112,9 @@ class Train(Section):
     """Of each process."""
     processes: Annotated[Count, Field(le=1024)] = 1
     """Processes that share each batch, one a GPU where there are several; the batch is the same, its bits are not."""
+    device_gb: Positive | None = None
+    """Gigabytes of images and masks that may lie on the device; a larger training set is streamed from its file. None:
+    half of the memory that is free. The bits are the same."""
     cuda_graphs: bool = False
     """On a GPU, in one process: replay the training step as one CUDA graph, so that starting kernels costs little."""
     deterministic: bool

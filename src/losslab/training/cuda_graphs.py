@@ -13,8 +13,8 @@ from losslab.training import processes
 WARM_UP = 3
 """Steps before the capture: they choose algorithms and make what lasts, such as the optimiser's state."""
 
-Step = Callable[[Tensor, Tensor], Tensor]
-"""From the indices of a batch and its flips to the loss; it changes the network by the way."""
+Step = Callable[[Tensor, Tensor, Tensor | None, Tensor], Tensor]
+"""From the images, masks, maps and flips of a batch to the loss; it changes the network by the way."""
 
 
 def possible(device: torch.device) -> bool:
@@ -39,10 +39,10 @@ class Replayed:
         self.rate = torch.zeros((), device=device)
         self.steps = 0
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.inputs: tuple[Tensor, ...]
+        self.inputs: tuple[Tensor | None, ...]
         self.value: Tensor
 
-    def __call__(self, batch: Tensor, flips: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, masks: Tensor, maps: Tensor | None, flips: Tensor) -> Tensor:
         """The loss, in memory that the next step overwrites.
 
         Raises:
@@ -54,20 +54,22 @@ class Replayed:
         try:
             if self.steps < WARM_UP:
                 with aside():
-                    self.value = self.step(batch, flips)
+                    self.value = self.step(images, masks, maps, flips)
             else:
-                self._replay(batch, flips)
+                self._replay(images, masks, maps, flips)
         finally:
             self.group["lr"] = rate
         self.steps += 1
         return self.value
 
-    def _replay(self, *inputs: Tensor) -> None:
+    def _replay(self, images: Tensor, masks: Tensor, maps: Tensor | None, flips: Tensor) -> None:
+        inputs = (images, masks, maps, flips)
         if self.graph is None:
-            self.inputs = tuple(each.clone() for each in inputs)
-            self.graph, self.value = captured(lambda: self.step(*self.inputs))
+            self.inputs = tuple(None if each is None else each.clone() for each in inputs)
+            self.graph, self.value = captured(lambda: self.step(*self.inputs))  # type: ignore[arg-type]
         for place, each in zip(self.inputs, inputs, strict=True):
-            place.copy_(each)
+            if place is not None and each is not None:
+                place.copy_(each)
         self.graph.replay()
 
 

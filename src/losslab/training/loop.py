@@ -1,7 +1,8 @@
 """The training loop: one network, one loss, one seed.
 
-All images live on the device as uint8 and are indexed there. What is random in an epoch is drawn from (seed, epoch), so
-every loss sees the same images in the same order with the same flips, and a run resumes without random state.
+Images are uint8 until a step needs them, on the device or streamed to it (`batches`). What is random in an epoch is
+drawn from (seed, epoch), so every loss sees the same images in the same order with the same flips, and a run resumes
+without random state.
 """
 
 import copy
@@ -21,6 +22,7 @@ from losslab.losses import Loss
 from losslab.results.history import Row
 from losslab.settings.params import SGD, AdamW, Train
 from losslab.training import cuda_graphs, processes
+from losslab.training.batches import Resident, Streamed
 
 WINDOWS = 10
 """The training loss is recorded as the mean over this many windows of each epoch."""
@@ -28,13 +30,16 @@ WINDOWS = 10
 
 @dataclass(frozen=True)
 class Data:
-    """Train and validation images `[N, 3, H, W]` and masks `[N, C, H, W]`, uint8, on the training device."""
+    """Train and validation images `[N, 3, H, W]` and masks `[N, C, H, W]`, uint8."""
 
     images: Tensor
     masks: Tensor
     val_images: Tensor
     val_masks: Tensor
     normalise: Normalisation
+    device: torch.device
+    """Where the network is; the training set too, unless it is streamed. Validation goes there batch by batch."""
+    streamed: bool = False
 
 
 @dataclass
@@ -70,7 +75,7 @@ def train(
     Args:
         build_network: gives the network, its weights drawn from torch's global generator.
         loss: what is minimised.
-        data: images and masks on the device.
+        data: images and masks.
         settings: the section `train` of params.yaml.
         seed: fixes initialisation, order and augmentation.
         dtype: what convolutions compute in.
@@ -79,10 +84,15 @@ def train(
         label: names the run in the progress bar.
     """
     torch.manual_seed(seed)
-    device, count = data.images.device, len(data.images)
+    device, count = data.device, len(data.images)
     loss = loss.fitted(data.masks)
-    # Distances [N, C, H, W], for the losses that use them.
-    maps, val_maps = loss.target_maps(data.masks), loss.target_maps(data.val_masks)
+    train_set: Resident | Streamed
+    if data.streamed:
+        train_set, val_maps = Streamed(data.images, data.masks, device), None
+    else:
+        # Distances [N, C, H, W], for the losses that use them.
+        train_set = Resident(data.images, data.masks, loss.target_maps(data.masks))
+        val_maps = loss.target_maps(data.val_masks)
     batch_size = min(settings.batch_size, count)
     steps = count // batch_size  # a last, smaller batch would upset batch normalisation
 
@@ -96,11 +106,11 @@ def train(
         optimizer.load_state_dict(progress.state["optimizer"])
         schedule.load_state_dict(progress.state["schedule"])
 
-    def step(batch: Tensor, mirror: Tensor) -> Tensor:
-        images, masks = flip(data.images[batch[share]], mirror[:, share]), flip(data.masks[batch], mirror)
-        batch_maps = None if maps is None else flip(maps[batch], mirror)
+    def step(images: Tensor, masks: Tensor, maps: Tensor | None, mirror: Tensor) -> Tensor:
+        images, masks = flip(images, mirror[:, share]), flip(masks, mirror)
+        maps = None if maps is None else flip(maps, mirror)
         logits = processes.gather(forward(parallel, images, data.normalise, dtype))  # [B, C, H, W]
-        value = loss(logits, masks, batch_maps)
+        value = loss(logits, masks, maps)
         optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -120,12 +130,12 @@ def train(
         while progress.epoch < settings.epochs and not progress.diverged:
             torch.manual_seed(epoch_seed(seed, progress.epoch))  # of what the network draws, such as dropout
             generator = torch.Generator().manual_seed(epoch_seed(seed, progress.epoch))
-            order = torch.randperm(count, generator=generator)[: steps * batch_size].view(steps, batch_size).to(device)
+            order = torch.randperm(count, generator=generator)[: steps * batch_size].view(steps, batch_size)
             flips = (torch.rand(2, steps, batch_size, 1, 1, 1, generator=generator) < 0.5).to(device) & settings.flips
             losses = torch.zeros(steps, device=device)
             network.train()
-            for index in range(steps):
-                value = run(order[index], flips[:, index])
+            for index, batch in enumerate(train_set.epoch(order, share)):
+                value = run(*batch, flips[:, index])
                 schedule.step()
                 losses[index] = value
                 bar.update(batch_size)
@@ -160,14 +170,15 @@ def validate(
     step: int,
 ) -> None:
     """Add the epoch's validation rows to `progress`, and keep the weights if they are to be kept."""
-    curve = ThresholdCurve(data.val_masks.shape[1], data.val_masks.device)
-    total = torch.zeros((), dtype=torch.float64, device=data.val_images.device)
+    curve = ThresholdCurve(data.val_masks.shape[1], data.device)
+    total = torch.zeros((), dtype=torch.float64, device=data.device)
     batches = predict_batches(
         network, loss, data.val_images, data.normalise, batch_size=settings.batch_size, dtype=dtype
     )
     for batch, logits, probabilities in batches:
-        masks = data.val_masks[batch]
-        total += loss(logits, masks, None if val_maps is None else val_maps[batch]).double() * len(masks)
+        masks = data.val_masks[batch].to(data.device)
+        maps = None if val_maps is None else val_maps[batch].to(data.device)
+        total += loss(logits, masks, maps).double() * len(masks)
         curve.add(probabilities, masks)
     mean = float(total) / len(data.val_images)
     if not np.isfinite(mean):

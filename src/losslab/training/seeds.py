@@ -17,6 +17,7 @@ from losslab.results.runs import Run
 from losslab.settings.params import Train
 from losslab.settings.plans import TrainPlan
 from losslab.training import processes
+from losslab.training.batches import fits
 from losslab.training.loop import Data, Progress, train
 
 OnEpoch = Callable[[Run, Sequence[Row], str], object]
@@ -84,13 +85,16 @@ def restore(key: str) -> Progress:
 
 
 def prepared(train: tensors.Split, val: tensors.Split, settings: Train, device: torch.device) -> Data:
-    """The splits on the device, as `train.input` and `train.overfit` say."""
+    """The splits, the training set on the device if it fits, as `train.input` and `train.overfit` say."""
 
-    def to(array: tensors.Array) -> torch.Tensor:
-        return torch.from_numpy(array[: settings.overfit]).to(device)
+    def mapped(array: tensors.Array) -> torch.Tensor:
+        return torch.from_numpy(array[: settings.overfit])
 
-    images, masks = to(train.images), to(train.masks)
+    images, masks = mapped(train.images), mapped(train.masks)
+    streamed = not fits([images, masks], device, settings.device_gb)
+    if not streamed:
+        images, masks = images.to(device), masks.to(device)
     normalise = Normalisation.of(images) if settings.input == "normalised" else Normalisation.none(images.shape[1])
     if settings.overfit:
-        return Data(images, masks, images, masks, normalise)
-    return Data(images, masks, to(val.images), to(val.masks), normalise)
+        return Data(images, masks, images, masks, normalise, device, streamed)
+    return Data(images, masks, mapped(val.images), mapped(val.masks), normalise, device, streamed)
