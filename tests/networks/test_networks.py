@@ -37,7 +37,7 @@ def test_a_size_is_taken_or_refused_in_a_line(kind: str, height: int, width: int
     if kind not in MULTIPLES:
         assert network(images).shape == (2, 2, height, width)
         return
-    message = f"model.kind: {kind} needs image sides that are multiples of {MULTIPLES[kind]}; got {height}×{width}"
+    message = f"networks: {kind} needs image sides that are multiples of {MULTIPLES[kind]}; got {height}×{width}"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         network(images)
 
@@ -148,7 +148,7 @@ class TestDeepLabV3:
             networks.build("deeplabv3", classes=2, **options)
         with pytest.raises(InputError, match="sha256"):
             networks.build("deeplabv3", classes=2, **options | {"weights_sha256": "0" * 64})
-        with pytest.raises(InputError, match=r"model\.weights_sha256: missing"):
+        with pytest.raises(InputError, match=r"networks: deeplabv3\.weights_sha256: missing"):
             networks.build("deeplabv3", classes=2, weights=options["weights"])
         (tmp_path / "words.pth").write_text("words")
         found = hashlib.sha256(b"words").hexdigest()

@@ -39,8 +39,8 @@ class Registry(Generic[T]):
         if kind not in self.kinds:
             raise invalid("kind", f"no kind '{kind}' in {self.package}.KINDS; {did_you_mean(kind, self.kinds)}", kind)
         module, name = self.kinds[kind].split(":")
-        found: type[T] = getattr(import_module(f"{self.package}.{module}"), name)
-        return found
+        kind_class: type[T] = getattr(import_module(f"{self.package}.{module}"), name)
+        return kind_class
 
     def check(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """The options in `spec` (all but `kind`), validated and with defaults filled in.

@@ -134,7 +134,8 @@ def per_batch(mean: Tensor, outputs: Tensor) -> Tensor:
 
 def pixel_mse(outputs: Tensor, masks: Tensor) -> Tensor:
     """Mean of (o − m)²."""
-    return vector_norm(outputs - masks).square() / outputs.numel()
+    mean: Tensor = vector_norm(outputs - masks).square() / outputs.numel()
+    return mean
 
 
 def pixel_mae(outputs: Tensor, masks: Tensor) -> Tensor:
