@@ -1,5 +1,6 @@
 """What every network must do, whatever its kind."""
 
+import doctest
 import hashlib
 import re
 from pathlib import Path
@@ -20,6 +21,12 @@ MULTIPLES = {"munet": 8, "nine_layer": 2, "pool_upsample": 4, "strided_transpose
 
 def parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
+
+
+def test_the_example_of_build_is_true() -> None:
+    done = doctest.testmod(networks)
+    assert done.attempted > 0
+    assert done.failed == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -150,12 +157,12 @@ class TestDeepLabV3:
             networks.build("deeplabv3", classes=2, **options | {"weights_sha256": "0" * 64})
         with pytest.raises(InputError, match=r"networks: deeplabv3\.weights_sha256: missing"):
             networks.build("deeplabv3", classes=2, weights=options["weights"])
-        (tmp_path / "words.pth").write_text("words")
-        found = hashlib.sha256(b"words").hexdigest()
+        (tmp_path / "words.pth").write_text("words", encoding="utf-8")
+        sha256 = hashlib.sha256(b"words").hexdigest()
         with pytest.raises(InputError, match="not a file of weights"):
-            networks.build("deeplabv3", classes=2, weights=str(tmp_path / "words.pth"), weights_sha256=found)
+            networks.build("deeplabv3", classes=2, weights=str(tmp_path / "words.pth"), weights_sha256=sha256)
         with pytest.raises(OSError, match=r"missing\.pth"):
-            networks.build("deeplabv3", classes=2, weights=str(tmp_path / "missing.pth"), weights_sha256=found)
+            networks.build("deeplabv3", classes=2, weights=str(tmp_path / "missing.pth"), weights_sha256=sha256)
 
     def test_one_image_a_batch_is_refused_in_training_alone(self) -> None:
         network = networks.build("deeplabv3", classes=2)
