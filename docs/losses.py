@@ -85,7 +85,7 @@ def figure(kinds: list[str]) -> plt.Figure:
 
 
 if __name__ == "__main__":
-    (HERE / "losses.md").write_text(page())
+    (HERE / "losses.md").write_text(page(), encoding="utf-8")
     kinds = sorted(KINDS)
     published = [kind for kind in kinds if isinstance(build(kind, **NEEDED.get(kind, {})), RawOutput)]
     textbook = [kind for kind in kinds if kind not in published]

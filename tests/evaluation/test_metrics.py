@@ -14,8 +14,9 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from losslab.comparison import statistics
-from losslab.evaluation import metrics
+from losslab.evaluation import formulas
+from losslab.evaluation.aggregates import Draws, unweighted
+from losslab.evaluation.metrics import compute
 from losslab.evaluation.pixel_counts import BINS, ThresholdCurve, pixel_counts
 
 SIZES = st.tuples(*(st.integers(1, n) for n in (3, 3, 6, 6)))
@@ -75,13 +76,13 @@ def test_iou_and_dice_are_those_of_scikit_learn_and_torchmetrics() -> None:
     tp, fp, fn, _ = pixel_counts(predicted, target).sum(0).double().unbind(-1)
     for c in range(3):
         truth, guess = target[:, c].flatten(), predicted[:, c].flatten()
-        assert metrics.iou(tp, fp, fn)[c] == pytest.approx(jaccard_score(truth, guess))
-        assert metrics.dice(tp, fp, fn)[c] == pytest.approx(f1_score(truth, guess))
+        assert formulas.iou(tp, fp, fn)[c] == pytest.approx(jaccard_score(truth, guess))
+        assert formulas.dice(tp, fp, fn)[c] == pytest.approx(f1_score(truth, guess))
     tp, fp, fn, _ = pixel_counts(predicted, target).double().unbind(-1)  # per image
     theirs = mean_iou(predicted, target.int(), num_classes=3, per_class=True, input_format="one-hot")
-    np.testing.assert_allclose(metrics.iou(tp, fp, fn), theirs, rtol=1e-6)
+    np.testing.assert_allclose(formulas.iou(tp, fp, fn), theirs, rtol=1e-6)
     theirs = dice_score(predicted, target.int(), num_classes=3, average="none", input_format="one-hot")
-    np.testing.assert_allclose(metrics.dice(tp, fp, fn), theirs, rtol=1e-6)
+    np.testing.assert_allclose(formulas.dice(tp, fp, fn), theirs, rtol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
@@ -93,10 +94,11 @@ def test_accuracy_precision_and_recall_are_those_of_scikit_learn_and_torchmetric
     target[:, 3] = False  # a class that is nowhere
     predicted[:, 2] = False  # one that is never predicted
     counts = pixel_counts(predicted, target).numpy()[None]
-    found = {metric: values[0, 0] for metric, values in statistics.from_counts(counts, statistics.unweighted).items()}
+    no_boundaries = np.full((*counts.shape[:3], 5), np.nan)
+    ours = {name: values[0, 0] for name, values in compute(Draws(counts, no_boundaries, unweighted)).items()}
     truth, guess = (mask.movedim(1, -1).reshape(-1, 4).int() for mask in (target, predicted))
     for name, score in (("precision", precision_score), ("recall", recall_score)):
-        assert found[name] == pytest.approx(score(truth[:, :3], guess[:, :3], average="macro"))
-    assert found["pixel_accuracy"] == pytest.approx(1 - hamming_loss(truth, guess))
+        assert ours[name] == pytest.approx(score(truth[:, :3], guess[:, :3], average="macro"))
+    assert ours["pixel_accuracy"] == pytest.approx(1 - hamming_loss(truth, guess))
     theirs = multilabel_accuracy(guess, truth, num_labels=4, average="micro")
-    assert found["pixel_accuracy"] == pytest.approx(float(theirs), rel=1e-6)
+    assert ours["pixel_accuracy"] == pytest.approx(float(theirs), rel=1e-6)

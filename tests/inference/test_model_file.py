@@ -14,8 +14,8 @@ from losslab.errors import InputError
 from losslab.inference import model_file
 
 CPU = torch.device("cpu")
-ABOUT = {
-    "model": {"kind": "unet", "width": 4, "levels": 2},
+METADATA = {
+    "network": {"kind": "unet", "width": 4, "levels": 2},
     "loss": {"kind": "cross_entropy"},
     "classes": ["cat", "dog"],
     "mean": [1.0, 2.0, 3.0],
@@ -28,7 +28,7 @@ ABOUT = {
 def path(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     network = networks.build("unet", classes=2, width=4, levels=2)
-    model_file.save(tmp_path / "seed0.safetensors", network.state_dict(), ABOUT)
+    model_file.save(tmp_path / "seed0.safetensors", network.state_dict(), METADATA)
     return tmp_path / "seed0.safetensors"
 
 
@@ -46,7 +46,7 @@ def test_what_is_saved_is_loaded(path: Path) -> None:
 def test_the_same_model_is_the_same_bytes(path: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = networks.build("unet", classes=2, width=4, levels=2)
-    model_file.save(tmp_path / "again", network.state_dict(), ABOUT)
+    model_file.save(tmp_path / "again", network.state_dict(), METADATA)
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
@@ -58,11 +58,11 @@ def test_a_damaged_model_is_named(path: Path, keep: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"model": {"kind": "unet", "width": 8}}, {"loss": {"kind": "os.system"}}, {"mean": 3}]
+    "change", [{"network": {"kind": "unet", "width": 8}}, {"loss": {"kind": "os.system"}}, {"mean": 3}]
 )
 def test_a_model_whose_metadata_does_not_fit_is_named(path: Path, change: dict[str, object]) -> None:
     network = networks.build("unet", classes=2, width=4, levels=2)
-    model_file.save(path, network.state_dict(), ABOUT | change)
+    model_file.save(path, network.state_dict(), METADATA | change)
     with pytest.raises(InputError, match="not a losslab model, or damaged"):
         model_file.load(path, CPU)
 
@@ -76,21 +76,21 @@ def test_weights_that_training_started_from_are_not_looked_for(path: Path) -> No
     started_from = {"weights": "/etc/passwd", "weights_sha256": "0"}
     network = networks.build("unet", classes=2, width=4, levels=2)
     model_file.save(
-        path, network.state_dict(), ABOUT | {"model": {"kind": "unet", "width": 4, "levels": 2} | started_from}
+        path, network.state_dict(), METADATA | {"network": {"kind": "unet", "width": 4, "levels": 2} | started_from}
     )
     assert model_file.load(path, CPU).classes == ("cat", "dog")
 
 
 DEEP: dict[str, Any] = functools.reduce(lambda loss, _: {"kind": "sum", "terms": [{"loss": loss}]}, range(90), {})
 HOSTILE: dict[str, dict[str, Any]] = {
-    "a network of terabytes": {"model": {"kind": "unet", "width": 10**6}},
-    "a network beyond any number": {"model": {"kind": "unet", "width": 10**12}},
-    "a network without end": {"model": {"kind": "unet", "levels": 10**9}},
+    "a network of terabytes": {"network": {"kind": "unet", "width": 10**6}},
+    "a network beyond any number": {"network": {"kind": "unet", "width": 10**12}},
+    "a network without end": {"network": {"kind": "unet", "levels": 10**9}},
     "a million planes": {"classes": ["a"] * 10**6},
     "a million channels": {"mean": [1.0] * 10**6},
-    "another program": {"model": {"kind": "os:system"}},
-    "a list for a name": {"model": {"kind": ["unet"]}},
-    "no mapping": {"model": None},
+    "another program": {"network": {"kind": "os:system"}},
+    "a list for a name": {"network": {"kind": ["unet"]}},
+    "no mapping": {"network": None},
     "losses within losses": {"loss": DEEP},
     "numbers for names": {"classes": [1, 2]},
     "text for numbers": {"mean": "abc"},
@@ -103,7 +103,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_metadata_is_one_line_and_little_memory(what: str, path: Path) -> None:
-    model_file.save(path, networks.build("unet", classes=2, width=4, levels=2).state_dict(), ABOUT | HOSTILE[what])
+    model_file.save(path, networks.build("unet", classes=2, width=4, levels=2).state_dict(), METADATA | HOSTILE[what])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError, match="not a losslab model, or damaged") as caught:
         model_file.load(path, CPU)
@@ -127,7 +127,7 @@ def with_tensor(shape: list[int], end: int) -> bytes:
         (2**62).to_bytes(8, "little") + b"{}",
         (10**5).to_bytes(8, "little") + b"[" * 10**5,
         with_header([1]),
-        *(with_header({"__metadata__": {"losslab": about}}) for about in ("[" * 10**5, "3", "{}", "9" * 10**4)),
+        *(with_header({"__metadata__": {"losslab": text}}) for text in ("[" * 10**5, "3", "{}", "9" * 10**4)),
         with_tensor([2**40], 2**42),
         with_tensor([-1], -4),
         with_tensor([2**33, 2**33], 0),

@@ -25,8 +25,8 @@ COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
 
 def save_model(path: Path, classes: list[str], size: tuple[int, int] = (16, 24), threshold: float = 0.5) -> Path:
     """A network that finds the first of red, green and blue, as many as there are classes."""
-    about = {
-        "model": {"kind": "unet", "width": 3, "levels": 1, "norm": "none"},
+    metadata = {
+        "network": {"kind": "unet", "width": 3, "levels": 1, "norm": "none"},
         "loss": {"kind": "bce"},
         "classes": classes,
         "image_size": list(size),
@@ -44,7 +44,7 @@ def save_model(path: Path, classes: list[str], size: tuple[int, int] = (16, 24),
         state["head.weight"][index, index] = 20
     state["head.bias"] -= 10
     path.parent.mkdir(parents=True, exist_ok=True)
-    model_file.save(path, state, about)
+    model_file.save(path, state, metadata)
     return path
 
 
@@ -59,7 +59,7 @@ def stripes(width: int, height: int, *names: str) -> Image.Image:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    return save_model(tmp_path / "models" / "bce" / "seed0.safetensors", ["red", "green", "blue"])
+    return save_model(tmp_path / "train/shapes/unet/bce/seed0.safetensors", ["red", "green", "blue"])
 
 
 @pytest.fixture
@@ -146,12 +146,12 @@ def test_coco_results_and_planes_hold_each_class_by_itself(predict: Predict, mod
     Image.fromarray(pixels * 0).save(tmp_path / "photos/000000000285.png")
     status, _ = predict("photos", "--model", model, "--out", "out", "--coco", "masks.json", "--planes")
     assert status == 0
-    found = json.loads((tmp_path / "masks.json").read_text())
-    assert [(entry["image_id"], entry["category_id"], entry["category"]) for entry in found] == [
+    results = json.loads((tmp_path / "masks.json").read_text(encoding="utf-8"))
+    assert [(entry["image_id"], entry["category_id"], entry["category"]) for entry in results] == [
         (139, 1, "red"),
         (139, 3, "blue"),
     ], "a class that covers nothing has no entry"
-    for entry in found:
+    for entry in results:
         plane = coco_mask.decode(entry["segmentation"])
         np.testing.assert_array_equal(plane * 255, values(tmp_path / f"out/000000000139.{entry['category']}.png"))
         assert plane[:, 17:28].all(), "both claim the overlap"
@@ -160,7 +160,7 @@ def test_coco_results_and_planes_hold_each_class_by_itself(predict: Predict, mod
 
 
 def test_models_are_shown_side_by_side(predict: Predict, model: Path, tmp_path: Path) -> None:
-    other = save_model(tmp_path / "models" / "dice" / "seed1.safetensors", ["red", "green", "blue"], (32, 32), 0.9)
+    other = save_model(tmp_path / "train/shapes/unet/dice/seed1.safetensors", ["red", "green", "blue"], (32, 32), 0.9)
     stripes(64, 64, "red", "none").save(tmp_path / "a.png")
     assert predict("a.png", "--model", model, "--out", "out", "--compare", other, model) == (0, "")
     page = Image.open(tmp_path / "out/a.compare.png")
@@ -172,7 +172,7 @@ def test_folders_keep_their_structure_and_names_stay_apart(predict: Predict, mod
     for place in ("photos/a.png", "photos/a.jpg", "photos/deeper/a.png", "b/a.png"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         stripes(20, 20, "red").save(tmp_path / place)
-    (tmp_path / "photos/notes.txt").write_text("no image")
+    (tmp_path / "photos/notes.txt").write_text("no image", encoding="utf-8")
     for _ in range(2):  # the second run does not take the first one's masks for images
         assert predict("photos", "b/a.png", "--model", model, "--out", "photos/out")[0] == 0
         masks = sorted(str(path.relative_to(tmp_path / "photos/out")) for path in tmp_path.rglob("*.mask.png"))
@@ -199,7 +199,7 @@ def test_unreadable_images_are_named_and_the_rest_is_done(predict: Predict, mode
     stripes(200, 200, "red", "blue").save(photos / "whole.jpg", quality=95)
     (photos / "cut.jpg").write_bytes((photos / "whole.jpg").read_bytes()[:900])
     (photos / "empty.png").touch()
-    (photos / "text.png").write_text("no image")
+    (photos / "text.png").write_text("no image", encoding="utf-8")
     bomb = io.BytesIO()
     Image.new("1", (10_001, 10_000)).save(bomb, "PNG")
     (photos / "bomb.png").write_bytes(bomb.getvalue())

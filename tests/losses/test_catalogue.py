@@ -1,18 +1,26 @@
 """The list of kinds and the page, which come from docstrings and signatures."""
 
+import doctest
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from losslab import losses
 from losslab.losses import KINDS, registry
 from losslab.losses.catalogue import SECTIONS, Entry, describe, entries, page
 
 ROOT = Path(__file__).parents[2]
 
 
+def test_the_example_of_build_is_true() -> None:
+    done = doctest.testmod(losses)
+    assert done.attempted > 0
+    assert done.failed == 0
+
+
 def test_the_page_is_current() -> None:
-    assert (ROOT / "docs/losses.md").read_text() == page(), "run `python docs/losses.py`"
+    assert (ROOT / "docs/losses.md").read_text(encoding="utf-8") == page(), "run `python docs/losses.py`"
 
 
 @pytest.mark.parametrize("entry", list(entries()), ids=lambda entry: entry.kind)

@@ -17,9 +17,9 @@ def test_distances_are_the_exact_euclidean_ones(chunk: int, monkeypatch: pytest.
     expected = [
         [distance_transform_edt(~plane) - distance_transform_edt(plane) for plane in image] for image in masks.numpy()
     ]
-    found = signed_distances(masks.to(torch.uint8))
-    assert found.dtype == torch.float32
-    np.testing.assert_allclose(found.numpy(), np.array(expected), rtol=1e-6)
+    distances = signed_distances(masks.to(torch.uint8))
+    assert distances.dtype == torch.float32
+    np.testing.assert_allclose(distances.numpy(), np.array(expected), rtol=1e-6)
 
 
 @pytest.mark.parametrize("fill", [0, 1])

@@ -23,5 +23,5 @@ def test_value_and_gradient_are_those_of_the_library(oracle: Oracle) -> None:
 def test_the_readme_says_how_many_kinds_have_an_external_oracle() -> None:
     count = len({oracle.kind for oracle in ORACLES})
     assert count >= 14
-    readme = " ".join((ROOT / "README.md").read_text().split())
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert f" {count} of the kinds are tested against another library's implementation" in readme

@@ -1,5 +1,6 @@
 """What every network must do, whatever its kind."""
 
+import doctest
 import hashlib
 import re
 from pathlib import Path
@@ -22,6 +23,12 @@ def parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
+def test_the_example_of_build_is_true() -> None:
+    done = doctest.testmod(networks)
+    assert done.attempted > 0
+    assert done.failed == 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("channels", "classes", "height", "width"), [(3, 5, 64, 64), (1, 2, 32, 50)])
 def test_logits_have_the_size_of_the_image(kind: str, channels: int, classes: int, height: int, width: int) -> None:
@@ -37,7 +44,7 @@ def test_a_size_is_taken_or_refused_in_a_line(kind: str, height: int, width: int
     if kind not in MULTIPLES:
         assert network(images).shape == (2, 2, height, width)
         return
-    message = f"model.kind: {kind} needs image sides that are multiples of {MULTIPLES[kind]}; got {height}×{width}"
+    message = f"networks: {kind} needs image sides that are multiples of {MULTIPLES[kind]}; got {height}×{width}"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         network(images)
 
@@ -148,14 +155,14 @@ class TestDeepLabV3:
             networks.build("deeplabv3", classes=2, **options)
         with pytest.raises(InputError, match="sha256"):
             networks.build("deeplabv3", classes=2, **options | {"weights_sha256": "0" * 64})
-        with pytest.raises(InputError, match=r"model\.weights_sha256: missing"):
+        with pytest.raises(InputError, match=r"networks: deeplabv3\.weights_sha256: missing"):
             networks.build("deeplabv3", classes=2, weights=options["weights"])
-        (tmp_path / "words.pth").write_text("words")
-        found = hashlib.sha256(b"words").hexdigest()
+        (tmp_path / "words.pth").write_text("words", encoding="utf-8")
+        sha256 = hashlib.sha256(b"words").hexdigest()
         with pytest.raises(InputError, match="not a file of weights"):
-            networks.build("deeplabv3", classes=2, weights=str(tmp_path / "words.pth"), weights_sha256=found)
+            networks.build("deeplabv3", classes=2, weights=str(tmp_path / "words.pth"), weights_sha256=sha256)
         with pytest.raises(OSError, match=r"missing\.pth"):
-            networks.build("deeplabv3", classes=2, weights=str(tmp_path / "missing.pth"), weights_sha256=found)
+            networks.build("deeplabv3", classes=2, weights=str(tmp_path / "missing.pth"), weights_sha256=sha256)
 
     def test_one_image_a_batch_is_refused_in_training_alone(self) -> None:
         network = networks.build("deeplabv3", classes=2)

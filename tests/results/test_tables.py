@@ -10,10 +10,9 @@ from safetensors.numpy import save
 
 from losslab.comparison import leaderboard
 from losslab.errors import InputError
-from losslab.evaluation.metrics import COUNTS
 from losslab.results import history, predictions, scores
 
-SCORES = ",".join((*scores.INDEX, *COUNTS)) + "\n"
+SCORES = ",".join((*scores.INDEX, *scores.COUNTS)) + "\n"
 HISTORY = ",".join(history.Row._fields) + "\n"
 READERS: dict[str, Callable[[Path], Any]] = {
     "scores": scores.read,
@@ -42,7 +41,10 @@ READERS: dict[str, Callable[[Path], Any]] = {
         ("leaderboard", b"[" * 10**5),
         ("leaderboard", b"{}"),
         ("leaderboard", b"[1]"),
-        ("leaderboard", b'[{"dataset": "d", "loss": "l", "metric": "m", "threshold": "t", "mean": "high"}]'),
+        (
+            "leaderboard",
+            b'[{"dataset": "d", "network": "n", "loss": "l", "metric": "m", "threshold": "t", "mean": "high"}]',
+        ),
         ("predictions", b"noise"),
         ("predictions", save({"images": np.zeros(1, np.uint8)})),
         ("predictions", save({"masks": np.zeros((1, 1, 8, 1), np.float32)})),

@@ -8,26 +8,28 @@ import pytest
 import yaml
 from projects import ROOT, Project
 
+from losslab import data, losses, networks
 from losslab.errors import InputError
 from losslab.settings import params
 
 Change = Callable[[dict[str, Any]], Any]
+REGISTRIES = {"datasets": data.registry, "networks": networks.registry, "losses": losses.registry}
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[[Change], Path]:
     def write(change: Change) -> Path:
-        raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+        raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         change(raw)
         path = tmp_path / "params.yaml"
-        path.write_text(yaml.safe_dump(raw))
+        path.write_text(yaml.safe_dump(raw), encoding="utf-8")
         return path
 
     return write
 
 
 def test_the_default_is_correct() -> None:
-    assert len(params.check(ROOT / "params.yaml").grid.losses) >= 6
+    assert len(params.load(REGISTRIES, ROOT / "params.yaml").grid.losses) >= 6
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,7 @@ def test_the_default_is_correct() -> None:
         (lambda p: p["train"].update(schedule="cosine"), "train.schedule: 'cosine' is not one of 'one_cycle' or"),
         (lambda p: p["train"]["optimizer"].update(lr=-1), "train.optimizer.lr: -1 is not > 0"),
         (lambda p: p["train"]["optimizer"].update(kind="adm"), "optimizer.kind: no kind 'adm'; did you mean 'adamw'?"),
+        (lambda p: p["train"]["optimizer"].update(kind=["sgd"]), "train.optimizer.kind: no kind ['sgd']; did you mean"),
         (lambda p: p["train"].pop("epochs"), "train.epochs: missing; add it"),
         (lambda p: p["grid"].update(losses=["dise"]), "grid.losses: 'dise' is not defined under losses; did you mean"),
         (lambda p: p["grid"].update(losses=[]), "grid.losses"),
@@ -50,7 +53,9 @@ def test_the_default_is_correct() -> None:
         (lambda p: p["losses"]["dice"].update(smoth=1), "losses.dice.smoth: unknown key; did you mean 'smooth'?"),
         (lambda p: p["losses"]["dice"].update(smooth=-2), "losses.dice.smooth: -2 is not ≥ 0"),
         (lambda p: p["losses"]["dice"].update(kind="dise"), "no kind 'dise' in losslab.losses.KINDS; did you mean"),
-        (lambda p: p["losses"]["dice"].pop("kind"), "losses.dice.kind"),
+        (lambda p: p["losses"]["dice"].pop("kind"), "losses.dice.kind: no kind ''"),
+        (lambda p: p["losses"]["dice"].update(kind=["dice"]), "losses.dice.kind: no kind '['dice']'"),
+        (lambda p: p["losses"]["dice"].update(kind=3), "losses.dice.kind: no kind '3'"),
         (
             lambda p: p["losses"]["mse_dice"]["terms"][1]["loss"].update(smoth=1),
             "losses.mse_dice.terms.1.loss.smoth: unknown key; did you mean 'smooth'?",
@@ -59,8 +64,10 @@ def test_the_default_is_correct() -> None:
             lambda p: p["losses"]["mse_dice"]["terms"][0].update(weight=float("nan")),
             "losses.mse_dice.terms.0.weight",
         ),
-        (lambda p: p["model"].update(widht=8), "model.widht: unknown key; did you mean 'width'?"),
-        (lambda p: p["model"].update(classes=8), "model.classes: unknown key"),
+        (lambda p: p["networks"]["unet"].update(widht=8), "networks.unet.widht: unknown key; did you mean 'width'?"),
+        (lambda p: p["networks"]["unet"].update(classes=8), "networks.unet.classes: unknown key"),
+        (lambda p: p["networks"]["unet"].update(kind="unte"), "networks.unet.kind: no kind 'unte'"),
+        (lambda p: p["grid"].update(networks=["unte"]), "grid.networks: 'unte' is not defined under networks; did you"),
         (lambda p: p["datasets"]["shapes"]["extract"].update(val_images=0), "datasets.shapes.extract.val_images: 0 is"),
         (lambda p: p["datasets"]["shapes"].update(kind="shapes"), "datasets.shapes.kind: no kind 'shapes'"),
         (lambda p: p["losses"].update({"a b": {"kind": "mse"}}), "losses"),
@@ -68,7 +75,7 @@ def test_the_default_is_correct() -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_named(written: Callable[[Change], Path], change: Change, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        params.check(written(change))
+        params.load(REGISTRIES, written(change))
     assert message in str(caught.value)
     assert str(caught.value).startswith("params.yaml: ") or "/params.yaml" in str(caught.value)
 
@@ -76,9 +83,9 @@ def test_what_is_wrong_is_named(written: Callable[[Change], Path], change: Chang
 @pytest.mark.parametrize("text", ["grid: [", "just words", "", "- 1\n- 2\n", "\x00"])
 def test_what_is_not_a_params_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError):
-        params.check(path)
+        params.load(REGISTRIES, path)
 
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -104,7 +111,7 @@ def test_a_hostile_file_is_one_line_and_runs_no_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(text)
+    Path("params.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="not valid YAML: ") as caught:
         params.load()
     assert len(str(caught.value).splitlines()) == 1
@@ -114,24 +121,37 @@ def test_a_hostile_file_is_one_line_and_runs_no_code(
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/b", "..", "a\n", "", "é"])
 def test_names_are_no_paths(written: Callable[[Change], Path], name: str) -> None:
-    for kind in ("losses", "datasets"):
+    for kind in ("losses", "datasets", "networks"):
         with pytest.raises(InputError, match=f"{kind}"):
-            params.load(written(lambda p, kind=kind: p[kind].update({name: {"kind": "mse"}})))  # type: ignore[misc]
+            params.load(path=written(lambda p, kind=kind: p[kind].update({name: {"kind": "mse"}})))  # type: ignore[misc]
     with pytest.raises(InputError, match=r"grid\.losses"):
-        params.load(written(lambda p: p["grid"]["losses"].append(name)))
+        params.load(path=written(lambda p: p["grid"]["losses"].append(name)))
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "..", "", "*.gz"])
 def test_files_of_a_data_set_lie_in_its_folder(written: Callable[[Change], Path], name: str) -> None:
     with pytest.raises(InputError, match=r"datasets\.shapes\.download\.test_file"):
-        params.load(written(lambda p: p["datasets"]["shapes"]["download"].update(test_file=name)))
+        params.load(REGISTRIES, written(lambda p: p["datasets"]["shapes"]["download"].update(test_file=name)))
 
 
-def test_every_stage_checks_before_it_works(project: Project) -> None:
+def test_what_is_left_out_has_its_default_and_what_is_written_out_is_the_same(
+    written: Callable[[Change], Path],
+) -> None:
+    short = params.load(REGISTRIES, written(lambda p: p["losses"].update(dice={"kind": "dice"})))
+    written_out = {"kind": "dice", "smooth": 1, "reduce": "batch", "empty": "count"}
+    long = params.load(REGISTRIES, written(lambda p: p["losses"].update(dice=written_out)))
+    assert short == long
+    assert short.losses["dice"] == {"kind": "dice", "smooth": 1.0, "reduce": "batch", "empty": "count"}
+
+
+def test_nothing_works_before_all_is_checked(project: Project) -> None:
     project.set(lambda p: p["train"].update(epoch=3))
-    for name, *arguments in (("code",), ("download", "shapes"), ("compare",)):
-        done = project.stage(name, *arguments)
+    done = project.stage("plan")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: params.yaml: train.epoch: unknown key")
+    for stage, *names in (("download", "shapes"), ("train", "shapes", "unet", "dice"), ("compare",)):
+        done = project.stage(stage, *names)
         assert done.returncode == 1
-        assert done.stderr.startswith("error: params.yaml: train.epoch: unknown key")
-        assert [path.name for path in (project.root / "results").iterdir()] == ["tuning"]
-        assert not (project.root / "data").exists()
+        assert done.stderr.startswith(f"error: results/plan/{'/'.join((stage, *names))}.json: not found")
+    assert [path.name for path in (project.root / "results").iterdir()] == ["tuning"]
+    assert not (project.root / "data").exists()

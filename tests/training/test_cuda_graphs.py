@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from losses.loss_cases import NEEDED
+from loss_cases import NEEDED
 from projects import ROOT
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -23,7 +23,7 @@ from losslab.training import cuda_graphs
 from losslab.training.loop import Data, Progress, train
 
 # torchvision takes seconds to import
-MODELS = [pytest.param(kind, marks=pytest.mark.slow if kind == "deeplabv3" else []) for kind in networks.KINDS]
+NETWORKS = [pytest.param(kind, marks=pytest.mark.slow if kind == "deeplabv3" else []) for kind in networks.KINDS]
 
 ATEN = torch.ops.aten
 NEEDS_THE_HOST = {
@@ -95,21 +95,21 @@ def tapes(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
 
 def settings(**changes: Any) -> Train:
     """Two epochs of five steps."""
-    section = yaml.safe_load((ROOT / "params.yaml").read_text())["train"]
+    section = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train"]
     defaults = {"epochs": 2, "batch_size": 3, "cuda_graphs": True, "device": "cpu", "precision": "float32"}
     return Train.model_validate(section | defaults | changes)
 
 
-def run(options: Train, loss: str = "dice", model: str = "unet", device: str = "cpu", **of_loss: Any) -> Progress:
+def run(options: Train, loss: str = "dice", network: str = "unet", device: str = "cpu", **of_loss: Any) -> Progress:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (17, 3, 32, 32), generator=generator, dtype=torch.uint8).to(device)
     masks = (images[:, :2] > 200).to(torch.uint8)
     data = Data(images[:15], masks[:15], images[15:], masks[15:], Normalisation.of(images), images.device)
-    size = {"width": 4, "levels": 2} if model == "unet" else {}
-    network = partial(networks.build, model, classes=2, **size)
+    size = {"width": 4, "levels": 2} if network == "unet" else {}
+    build_network = partial(networks.build, network, classes=2, **size)
     progress = Progress()
-    dtype = devices.compute_dtype(options, torch.device(device))
-    train(network, losses.build(loss, **of_loss), data, options, 0, dtype, progress, lambda _: None, "test")
+    dtype = devices.compute_dtype(options.precision, "float32", torch.device(device))
+    train(build_network, losses.build(loss, **of_loss), data, options, 0, dtype, progress, lambda _: None, "test")
     return progress
 
 
@@ -120,7 +120,7 @@ def same(a: Progress, b: Progress) -> bool:
 def eager(options: Train, monkeypatch: pytest.MonkeyPatch, **choice: Any) -> Progress:
     """The same steps, none of them captured."""
     with monkeypatch.context() as patch:
-        patch.setattr(graphs, "WARM_UP", 10**9)
+        patch.setattr(cuda_graphs, "WARM_UP", 10**9)
         return run(options, **choice)
 
 
@@ -162,11 +162,11 @@ def test_the_cross_entropy_of_cuda_can_be_replayed(tapes: list[Tape], monkeypatc
     assert run(settings(), "cross_entropy", class_weights="balanced").epoch == 2
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", NETWORKS)
 def test_every_network_can_be_replayed(kind: str, tapes: list[Tape], monkeypatch: pytest.MonkeyPatch) -> None:
-    replayed = run(settings(), model=kind)
+    replayed = run(settings(), network=kind)
     assert tapes[0].replays == 7
-    assert same(replayed, eager(settings(), monkeypatch, model=kind))
+    assert same(replayed, eager(settings(), monkeypatch, network=kind))
 
 
 def test_a_step_that_waits_for_a_value_is_refused_in_a_line(tapes: list[Tape], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,8 +200,8 @@ class OneDevice(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        found = {x.device.type for x in tree_leaves((args, kwargs, result)) if isinstance(x, torch.Tensor)}
-        assert found <= {"meta"}, f"{function} has tensors on {found}"
+        devices_used = {x.device.type for x in tree_leaves((args, kwargs, result)) if isinstance(x, torch.Tensor)}
+        assert devices_used <= {"meta"}, f"{function} has tensors on {devices_used}"
         return result
 
 
@@ -223,7 +223,7 @@ def test_a_loss_stays_on_its_device(kind: str) -> None:
     on_one_device(network, losses.build(kind, **NEEDED.get(kind, {}) | WEIGHTED.get(kind, {})))
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", NETWORKS)
 def test_a_network_stays_on_its_device(kind: str) -> None:
     with torch.device("meta"):
         network = networks.build(kind, classes=2)
@@ -231,7 +231,7 @@ def test_a_network_stays_on_its_device(kind: str) -> None:
 
 
 ON_A_GPU = [
-    *({"model": kind} for kind in networks.KINDS),
+    *({"network": kind} for kind in networks.KINDS),
     *({"loss": kind, **NEEDED.get(kind, {})} for kind in losses.KINDS),
     *({"loss": kind, **options} for kind, options in WEIGHTED.items()),
     {"precision": "bfloat16"},

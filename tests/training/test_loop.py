@@ -21,7 +21,8 @@ from losslab.training.loop import Data, Progress, train
 from losslab.training.seeds import prepared
 
 SETTINGS = Train.model_validate(
-    yaml.safe_load((ROOT / "params.yaml").read_text())["train"] | {"epochs": 3, "batch_size": 4, "threads": 1}
+    yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train"]
+    | {"epochs": 3, "batch_size": 4, "threads": 1}
 )
 
 
@@ -177,8 +178,8 @@ def test_raw_input_reaches_the_network_on_its_own_scale(data: Data) -> None:
     raw = prepared(split, split, SETTINGS.model_copy(update={"input": "raw"}), cpu)
     assert torch.equal(raw.normalise(raw.images), data.images[:4].float())
     normalised = prepared(split, split, SETTINGS, cpu)
-    found = normalised.normalise(normalised.images).double()
-    torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros(3, dtype=torch.float64), atol=1e-5, rtol=0)
+    images = normalised.normalise(normalised.images).double()
+    torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3, dtype=torch.float64), atol=1e-5, rtol=0)
 
 
 def test_a_set_smaller_than_a_batch_trains(data: Data) -> None:
@@ -189,7 +190,7 @@ def test_a_set_smaller_than_a_batch_trains(data: Data) -> None:
 def test_history_is_tidy(data: Data, tmp_path: Path) -> None:
     progress = run(data)
     history.write(tmp_path / "h.csv", progress.rows)
-    assert (tmp_path / "h.csv").read_text().splitlines()[0] == "seed,epoch,step,split,metric,value"
+    assert (tmp_path / "h.csv").read_text(encoding="utf-8").splitlines()[0] == "seed,epoch,step,split,metric,value"
     again = history.read(tmp_path / "h.csv")
     assert [row[:5] for row in again] == [row[:5] for row in progress.rows]
     assert [row.value for row in again] == pytest.approx([row.value for row in progress.rows], rel=1e-8)

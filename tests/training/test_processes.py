@@ -23,17 +23,18 @@ def trained(project: Project, processes: int) -> tuple[dict[str, Tensor], list[h
             optimizer={"kind": "sgd", "lr": 0.1, "momentum": 0.9},
         )
     )
-    done = project.stage("train", "shapes", "dice")
-    assert done.returncode == 0, done.stderr
-    weights = load_file(project.root / "results/models/shapes/dice/seed0.safetensors")
-    return weights, history.read(project.root / "results/history/shapes/dice.csv")
+    for stage in (("plan",), ("train", "shapes", "unet", "dice")):
+        done = project.stage(*stage)
+        assert done.returncode == 0, done.stderr
+    folder = project.root / "results/train/shapes/unet/dice"
+    return load_file(folder / "seed0.safetensors"), history.read(folder / "history.csv")
 
 
 @pytest.fixture
 def ready(tmp_path: Path, shapes: Path) -> Project:
     project = new_project(tmp_path)
     project.set(lambda p: p["datasets"]["shapes"]["download"].update(source=str(shapes)))
-    for stage in (("code",), ("download", "shapes"), ("extract", "shapes")):
+    for stage in (("plan",), ("download", "shapes"), ("extract", "shapes")):
         done = project.stage(*stage)
         assert done.returncode == 0, done.stderr
     return project
@@ -50,13 +51,14 @@ def test_two_processes_train_what_one_trains(ready: Project) -> None:
 
 
 def test_a_network_with_unused_parameters_trains_too(ready: Project) -> None:
-    ready.set(lambda p: p.update(model={"kind": "munet"}))
+    ready.set(lambda p: p["networks"].update(unet={"kind": "munet"}))
     (one, _), (two, _) = (trained(ready, processes) for processes in (1, 2))
     assert_close(two, one, rtol=1e-3, atol=1e-4)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(ready: Project) -> None:
     ready.set(lambda p: p["train"].update(processes=3))
-    done = ready.stage("train", "shapes", "dice")
+    assert ready.stage("plan").returncode == 0
+    done = ready.stage("train", "shapes", "unet", "dice")
     assert done.returncode != 0
     assert "error: params.yaml: train.batch_size: 4 images cannot be shared by 3 processes" in done.stderr

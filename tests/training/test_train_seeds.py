@@ -22,14 +22,19 @@ from losslab.results import boundary_scores, history, predictions
 NO_SERVER = {"LOSSLAB_MLFLOW": "on", "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 
 
+def run(project: Project, *stages: str) -> None:
+    """Run stages that succeed."""
+    for stage in stages:
+        done = project.stage(*stage.split())
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def extracted(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Project:
     """A project whose tensors are there, with `dice` to train and `bce` as it diverges."""
     project = new_project(tmp_path_factory.mktemp("extracted"))
     project.set(lambda p: p["datasets"]["shapes"]["download"].update(source=str(shapes)))
-    for stage in (("code",), ("download", "shapes"), ("extract", "shapes")):
-        done = project.stage(*stage)
-        assert done.returncode == 0, done.stderr
+    run(project, "plan", "download shapes", "extract shapes")
     return project
 
 
@@ -43,68 +48,61 @@ def ready(extracted: Project, tmp_path: Path) -> Project:
 def test_a_diverged_run_is_recorded_and_the_others_go_on(ready: Project) -> None:
     # Every seed of both losses; a learning rate so high that the weights overflow.
     ready.set(lambda p: p["train"].update(optimizer={"kind": "sgd", "lr": 1e30}, schedule="constant"))
-    for stage in (("train", "shapes", "bce"), ("evaluate", "shapes", "bce")):
-        done = ready.stage(*stage)
-        assert done.returncode == 0, done.stderr
-    rows = history.read(ready.root / "results/history/shapes/bce.csv")
-    assert history.diverged_step(rows, 0) == 2
-    assert list((ready.root / "results/models/shapes/bce").iterdir()) == []
+    run(ready, "plan", "train shapes unet bce", "evaluate shapes unet bce")
+    folder = ready.root / "results/train/shapes/unet/bce"
+    assert history.diverged_step(history.read(folder / "history.csv"), 0) == 2
+    assert [path.name for path in folder.iterdir()] == ["history.csv"]
     ready.set(tiny)
     ready.set(lambda p: p["train"].update(optimizer={"kind": "adamw", "lr": 0.004}, schedule="one_cycle"))
-    for stage in (("train", "shapes", "dice"), ("evaluate", "shapes", "dice"), ("compare",), ("report",)):
-        done = ready.stage(*stage)
-        assert done.returncode == 0, done.stderr
-    board = json.loads((ready.root / "results/leaderboard.json").read_text())
+    run(ready, "plan", "train shapes unet dice", "evaluate shapes unet dice", "compare", "report")
+    board = json.loads((ready.root / "results/compare/leaderboard.json").read_text(encoding="utf-8"))
     lost = [row for row in board if row["loss"] == "bce"]
     assert {row["verdict"] for row in lost} == {"diverged"}
     assert {row["status"] for row in lost} == {"diverged: 1 of 1 seeds, first at step 2"}
     assert all(row["mean"] is not None for row in board if row["loss"] == "dice")
-    assert "diverged: 1 of 1" in (ready.root / "results/report.html").read_text()
+    assert "diverged: 1 of 1" in (ready.root / "results/report.html").read_text(encoding="utf-8")
 
 
 def test_a_tracking_server_that_is_down_costs_a_warning(ready: Project) -> None:
-    done = ready.stage("train", "shapes", "dice", **NO_SERVER)
+    done = ready.stage("train", "shapes", "unet", "dice", **NO_SERVER)
     assert done.returncode == 0, done.stderr
     assert "warning: MLflow is not up to date" in done.stdout + done.stderr
     assert "run `make track` once that is mended" in done.stdout + done.stderr
-    assert (ready.root / "results/models/shapes/dice/seed0.safetensors").is_file()
+    assert (ready.root / "results/train/shapes/unet/dice/seed0.safetensors").is_file()
 
 
 def test_scores_count_every_pixel_and_boundary(ready: Project) -> None:
-    for stage in (("train", "shapes", "dice"), ("evaluate", "shapes", "dice")):
-        done = ready.stage(*stage)
-        assert done.returncode == 0, done.stderr
-    with (ready.root / "results/scores/shapes/dice.csv").open() as file:
+    run(ready, "train shapes unet dice", "evaluate shapes unet dice")
+    folder = ready.root / "results/evaluate/shapes/unet/dice"
+    with (folder / "scores.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20 * 5 * 2, "images × classes × threshold rules"
     assert {sum(int(row[k]) for k in ("tp", "fp", "fn", "tn")) for row in rows} == {64 * 64}
-    found = boundary_scores.read(ready.root / "results/boundaries/shapes/dice.csv")
+    boundaries = boundary_scores.read(folder / "boundaries.csv")
     truth = tensors.read(ready.root / "data/tensors/shapes/test.safetensors")
-    predicted = predictions.read(ready.root / "results/predictions/shapes/dice/seed0.safetensors", 64)
+    predicted = predictions.read(folder / "predictions/seed0.safetensors", 64)
     expected = compare_boundaries(torch.from_numpy(predicted), torch.from_numpy(truth.masks), 2)
-    np.testing.assert_allclose(found.values["tuned"][0], expected, rtol=1e-6)
+    np.testing.assert_allclose(boundaries.values["tuned"][0], expected, rtol=1e-6)
 
 
 def test_a_damaged_tensor_file_is_one_line(ready: Project) -> None:
     path = ready.root / "data/tensors/shapes/train.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
-    done = ready.stage("train", "shapes", "dice")
+    done = ready.stage("train", "shapes", "unet", "dice")
     assert done.returncode == 1
     assert done.stderr.startswith("error: data/tensors/shapes/train.safetensors: damaged")
     assert len(done.stderr.splitlines()) == 1
-    assert not (ready.root / "results/models/shapes").is_dir() or not list(
-        (ready.root / "results/models/shapes").iterdir()
-    )
+    assert not (ready.root / "results/train/shapes/unet/dice").exists()
 
 
 def test_results_that_cannot_be_written_are_one_line(ready: Project) -> None:
-    (ready.root / "results/models").write_text("a file where a folder should be")
-    done = ready.stage("train", "shapes", "dice")
+    (ready.root / "results/train").write_text("a file where a folder should be", encoding="utf-8")
+    done = ready.stage("train", "shapes", "unet", "dice")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert "results/models" in done.stderr
-    (ready.root / "results/models").unlink()
-    assert ready.stage("train", "shapes", "dice").returncode == 0
+    assert "results/train" in done.stderr
+    (ready.root / "results/train").unlink()
+    assert ready.stage("train", "shapes", "unet", "dice").returncode == 0
 
 
 def test_a_disk_that_fills_up_leaves_nothing_half_written(ready: Project) -> None:
@@ -128,12 +126,13 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(ready: Project) -> Non
     assert ready.stage("extract", "shapes").returncode == 0
 
 
-# What `python -m pipeline.train shapes dice` runs, without MLflow, which takes seconds to import.
+# What `python -m pipeline.train shapes unet dice` runs, without MLflow, which takes seconds to import.
 TRAIN = """
 import os, runpy, sys
-from losslab import checkpoints, tracking
-tracking.sync = lambda *run, **more: print("an epoch", flush=True)
-sys.argv[1:] = ["shapes", "dice"]
+from losslab.results import checkpoints
+from losslab.tracking import sync
+sync.epoch = lambda run, rows, device: print("an epoch", flush=True)
+sys.argv[1:] = ["shapes", "unet", "dice"]
 """
 STAGE = "runpy.run_module('pipeline.train', run_name='__main__', alter_sys=True)"
 
@@ -147,6 +146,7 @@ def start(project: Project, *script: str) -> subprocess.Popen[str]:
 
 def test_killed_in_the_middle_of_a_checkpoint_it_ends_with_the_same_bytes(ready: Project) -> None:
     ready.set(lambda p: p["train"].update(epochs=3))
+    run(ready, "plan")
     dies = """
 def replace(path, target):
     if list(path.parent.parent.glob("*.pt")):  # the second checkpoint is written, and not yet in place
@@ -160,18 +160,19 @@ checkpoints.Path.replace = replace
     assert len([path for path in ready.root.rglob(".tmp-*") if path.is_dir()]) == 1, "of the checkpoint"
 
     # It goes on with the second epoch; then all again with no checkpoint, in the same process.
-    again = "os.rename('checkpoints', 'old'), os.rename('results/models', 'models')"
+    again = "os.rename('checkpoints', 'old'), os.rename('results/train', 'old/train')"
     resumed = start(ready, STAGE, again, "print('undisturbed')", STAGE)
     output, errors = resumed.communicate()
     assert (output, errors) == (2 * "an epoch\n" + "undisturbed\n" + 3 * "an epoch\n", "")
     assert list(ready.root.rglob(".tmp-*")) == []
-    models = [ready.root / folder / "shapes/dice/seed0.safetensors" for folder in ("models", "results/models")]
+    models = [ready.root / folder / "train/shapes/unet/dice/seed0.safetensors" for folder in ("old", "results")]
     assert models[0].read_bytes() == models[1].read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_stage_at_once_and_keeps_its_state(ready: Project, number: signal.Signals) -> None:
     ready.set(lambda p: p["train"].update(epochs=1_000_000))
+    run(ready, "plan")
     process = start(ready, STAGE)
     assert process.stdout
     process.stdout.readline()
@@ -184,10 +185,11 @@ def test_a_signal_ends_a_stage_at_once_and_keeps_its_state(ready: Project, numbe
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 def test_out_of_memory_names_the_batch_size(ready: Project) -> None:
-    ready.set(lambda p: (p["train"].update(batch_size=12), p["model"].update(width=256)))
+    ready.set(lambda p: (p["train"].update(batch_size=12), p["networks"]["unet"].update(width=256)))
+    run(ready, "plan")
     limit = """
 import resource
-from losslab import experiment
+from losslab.training import seeds
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000,) * 2)
 """

@@ -66,7 +66,7 @@ def ready(tmp_path: Path) -> Project:
 
 def run(monkeypatch: pytest.MonkeyPatch, project: Project, *arguments: str) -> None:
     monkeypatch.chdir(project.root)
-    monkeypatch.setattr("sys.argv", ["losslab", "tune", "shapes", *arguments])
+    monkeypatch.setattr("sys.argv", ["losslab", "tune", "shapes", "unet", *arguments])
     main()
 
 
@@ -76,14 +76,14 @@ def test_the_command_leaves_curves_and_names_the_best(
     run(monkeypatch, ready, "bce", "--lr", "0.001", "0.3", "1e30", "--momentum", "0.9")
     said = capsys.readouterr().out
     assert "lr 1e+30, momentum 0: diverged" in said
-    folder = ready.root / "results" / "tuning"
-    with (folder / "shapes-bce.csv").open() as file:
+    folder = ready.root / "results/tuning/shapes/unet"
+    with (folder / "bce.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {(row["lr"], row["momentum"]) for row in rows} == {("0.001", "0.0"), ("0.3", "0.0"), ("0.3", "0.9")}
     assert [row["epoch"] for row in rows] == ["1", "2"] * 3
     best = min(rows, key=lambda row: float(row["val_loss"]))
     assert f"best: lr {best['lr']}, momentum {float(best['momentum']):g};" in said
-    assert (folder / "shapes-bce.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "bce.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_name_that_is_not_there_is_answered_with_those_that_are(
@@ -113,7 +113,7 @@ def test_adamw_has_its_rate_tuned_alone(
 ) -> None:
     ready.set(lambda p: p["train"].update(optimizer={"kind": "adamw", "lr": 0.004}))
     run(monkeypatch, ready, "bce", "--lr", "0.001", "0.01")
-    curves = tuning_table.read(ready.root / "results" / "tuning" / "shapes-bce.csv")
+    curves = tuning_table.read(ready.root / "results/tuning/shapes/unet/bce.csv")
     assert list(curves) == [tuning_table.Setting("adamw", lr, None, 16, 0) for lr in (0.001, 0.01)]
     assert all(len(values) == 2 for values in curves.values())
     assert "momentum" not in capsys.readouterr().out

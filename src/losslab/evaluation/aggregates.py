@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losslab.evaluation.formulas import iou
+from losslab.results.scores import Counts
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 Table = NDArray[np.number] | NDArray[np.bool_]
 Sums = Callable[[Table], Floats]
 """From a table `[N, ...]` to its sums over images `[D, ...]`, under each of D weightings."""

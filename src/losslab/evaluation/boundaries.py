@@ -93,19 +93,19 @@ def _squared_distances(edges: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     line = which * height + row
     size = max(CHUNK // width, 1)
     parts = zip(torch.split(line, size), torch.split(column, size), strict=True)
-    found = [(columns[lines] + across[places]).amin(1) for lines, places in parts]
-    return which, torch.cat(found).long()
+    nearest = [(columns[lines] + across[places]).amin(1) for lines, places in parts]
+    return which, torch.cat(nearest).long()
 
 
 def _column_distances(edges: Tensor) -> Tensor:
     """int32 `[M, H, W]`: how many rows away the nearest pixel of the same column is; over H + W where there is none."""
     pairs, height, width = edges.shape
-    found = torch.empty(edges.shape, dtype=torch.int32, device=edges.device)
+    distances = torch.empty(edges.shape, dtype=torch.int32, device=edges.device)
     above = below = torch.full((pairs, width), height + width, dtype=torch.int32, device=edges.device)
     for row in range(height):
         above = (above + 1).masked_fill_(edges[:, row], 0)
-        found[:, row] = above
+        distances[:, row] = above
     for row in reversed(range(height)):
         below = (below + 1).masked_fill_(edges[:, row], 0)
-        torch.minimum(found[:, row], below, out=found[:, row])
-    return found
+        torch.minimum(distances[:, row], below, out=distances[:, row])
+    return distances

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 FIXED_THRESHOLD = 0.5
 
-Floats = NDArray[np.float64]
 Number = TypeVar("Number", "Tensor", NDArray[np.float64])
 
 
@@ -44,10 +43,12 @@ def recall(tp: Number, fp: Number, fn: Number) -> Number:
     return share
 
 
-def boundary_f(values: Floats) -> Floats:
+def boundary_f(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Boundary F-score from numbers of boundary pixels `[..., 5]`; NaN where neither mask has any."""
     predicted, predicted_near, true, true_near, _ = np.moveaxis(values, -1, 0)
     precision, recall = predicted_near / np.maximum(predicted, 1), true_near / np.maximum(true, 1)
     total = precision + recall
-    score: Floats = np.where(predicted + true > 0, 2 * precision * recall / np.where(total > 0, total, 1), np.nan)
+    score: NDArray[np.float64] = np.where(
+        predicted + true > 0, 2 * precision * recall / np.where(total > 0, total, 1), np.nan
+    )
     return score

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from losslab.data import tensors
 from losslab.errors import InputError
+from losslab.evaluation.aggregates import Floats
 from losslab.evaluation.boundaries import compare_boundaries
 from losslab.evaluation.formulas import FIXED_THRESHOLD
 from losslab.evaluation.pixel_counts import pixel_counts
@@ -46,7 +47,7 @@ def evaluate_seeds(plan: EvaluatePlan) -> None:
 
 def _score(
     model: Model, images: Tensor, masks: Tensor, settings: Evaluate, dtype: torch.dtype
-) -> tuple[dict[str, scores.Counts], dict[str, boundary_scores.Floats], NDArray[np.bool_]]:
+) -> tuple[dict[str, scores.Counts], dict[str, Floats], NDArray[np.bool_]]:
     """Pixel counts `[N, C, 4]` and boundaries `[N, C, 5]` per threshold rule; the masks `[N, C, H, W]` of the last."""
     thresholds = dict(zip(scores.THRESHOLDS, (FIXED_THRESHOLD, model.threshold), strict=True))
     counts = {rule: np.empty((*masks.shape[:2], 4), np.int64) for rule in thresholds}

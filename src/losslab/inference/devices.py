@@ -28,8 +28,8 @@ def prepare(train: Train) -> torch.device:
     name = train.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[name]:
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available[name]:
         raise InputError(f"params.yaml: train.device: this machine has no {name}; use auto or cpu")
     return torch.device(name)
 

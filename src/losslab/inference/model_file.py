@@ -31,7 +31,7 @@ class Model:
     classes: tuple[str, ...]
     normalise: Normalisation
     threshold: float
-    about: dict[str, Any]
+    metadata: dict[str, Any]
     """All that the file says, as `save` was given it."""
 
 
@@ -51,7 +51,7 @@ class Probabilities(nn.Module):
         return self.loss.probabilities(self.network((images.float() - self.mean) / self.std))
 
 
-class _About(BaseModel):
+class _Metadata(BaseModel):
     """What the metadata of a file from anywhere has to be, as far as it is used."""
 
     network: dict[str, Any]
@@ -64,12 +64,12 @@ class _About(BaseModel):
     image_size: Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 14)], ...], Field(max_length=2)] = ()
 
 
-def save(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> None:
+def save(path: Path, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write weights and the metadata key `losslab`: JSON with `network` and `loss` (as in params.yaml), `classes`,
     `mean`, `std`, `threshold` and what else is of interest. The same content gives the same bytes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with atomic_file(path) as temporary:
-        temporary.write_bytes(to_bytes(tensors, {"losslab": json.dumps(about, sort_keys=True)}))
+        temporary.write_bytes(to_bytes(tensors, {"losslab": json.dumps(metadata, sort_keys=True)}))
 
 
 def load(path: Path, device: torch.device) -> Model:
@@ -80,25 +80,25 @@ def load(path: Path, device: torch.device) -> Model:
     """
     try:
         with safe_open(path, "pt", device="cpu") as file:
-            about = json.loads(file.metadata()["losslab"])
-            refuse_bomb([about["network"], about["loss"]])
-            _About.model_validate(about)
+            metadata = json.loads(file.metadata()["losslab"])
+            refuse_bomb([metadata["network"], metadata["loss"]])
+            _Metadata.model_validate(metadata)
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             # The file has all weights: those that training started from are not looked for.
-            spec = {key: value for key, value in about["network"].items() if not key.startswith("weights")}
-            classes = tuple(about["classes"])
-            build = partial(networks.registry.build, spec, in_channels=len(about["mean"]), classes=len(classes))
+            spec = {key: value for key, value in metadata["network"].items() if not key.startswith("weights")}
+            classes = tuple(metadata["classes"])
+            build = partial(networks.registry.build, spec, in_channels=len(metadata["mean"]), classes=len(classes))
             _compare(build, shapes)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         network = build()
         network.load_state_dict(state)
         return Model(
             network.to(device, memory_format=torch.channels_last).eval(),  # type: ignore[call-overload]
-            losses.registry.build(about["loss"]),
+            losses.registry.build(metadata["loss"]),
             classes,
-            Normalisation(tuple(about["mean"]), tuple(about["std"])),
-            float(about["threshold"]),
-            about,
+            Normalisation(tuple(metadata["mean"]), tuple(metadata["std"])),
+            float(metadata["threshold"]),
+            metadata,
         )
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None

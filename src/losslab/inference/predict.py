@@ -11,7 +11,6 @@ folder gets
 - `NAME.compare.png` if models are compared: the overlay of each, side by side.
 """
 
-import colorsys
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,8 +21,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -34,9 +32,8 @@ from losslab.data.sources.http import Fetcher, Patience
 from losslab.errors import InputError
 from losslab.inference import devices, forward, model_file
 from losslab.inference.model_file import Model
+from losslab.inference.overlays import ClassNumbers, Pixels, class_colours, mask_image, overlay, side_by_side
 from losslab.results.files import atomic_file, write_json
-
-Labels = NDArray[np.uint8]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 BATCH_IMAGES, BATCH_PIXELS = 16, 50_000_000
@@ -68,7 +65,7 @@ class Segmenter:
 
     def probabilities(self, photos: Sequence[Image.Image]) -> Tensor:
         """float32 `[N, C, h, w]` at the network's size."""
-        height, width = self.model.about["image_size"]
+        height, width = self.model.metadata["image_size"]
         small = [photo.resize((width, height), Image.Resampling.BILINEAR) for photo in photos]
         images = torch.from_numpy(np.stack([np.asarray(image) for image in small])).permute(0, 3, 1, 2)
         images = images.contiguous().to(next(self.model.network.parameters()).device)
@@ -87,14 +84,14 @@ class Segmenter:
             full = interpolate(plane[None, None], size[::-1], mode="bilinear", align_corners=False)[0, 0]
             yield full >= self.threshold, full
 
-    def labels(self, probabilities: Tensor, size: tuple[int, int]) -> Labels:
+    def class_numbers(self, probabilities: Tensor, size: tuple[int, int]) -> ClassNumbers:
         """uint8 `[H, W]`: the most probable of the classes over the threshold, from 1; 0 where there is none."""
         best = torch.zeros(size[::-1], device=probabilities.device)
-        labels = torch.zeros(size[::-1], dtype=torch.uint8, device=probabilities.device)
+        numbers = torch.zeros(size[::-1], dtype=torch.uint8, device=probabilities.device)
         for number, (mask, full) in enumerate(self.planes(probabilities, size), start=1):
             wins = mask & (full > best)
-            labels[wins], best = number, torch.where(wins, full, best)
-        return labels.cpu().numpy()
+            numbers[wins], best = number, torch.where(wins, full, best)
+        return numbers.cpu().numpy()
 
 
 def run(
@@ -124,22 +121,29 @@ def run(
     """
     segmenters = load(list(dict.fromkeys((model, *compare))), threshold)
     first, classes = segmenters[0], segmenters[0].model.classes
+    colours = class_colours(len(classes))
     sources = find(images, out)
     ids = image_ids(sources)
     results: list[dict[str, Any]] = []
     failed: list[str] = []
     for batch in batched(sources, failed):
-        found = [segmenter.probabilities([photo for _, photo in batch]) for segmenter in segmenters]
+        probabilities = [segmenter.probabilities([photo for _, photo in batch]) for segmenter in segmenters]
         for index, (source, photo) in enumerate(batch):
-            labels = [one.labels(probable[index], photo.size) for one, probable in zip(segmenters, found, strict=True)]
-            save(out / f"{source.name}.mask.png", mask_image(labels[0], len(classes)))
-            save(out / f"{source.name}.overlay.png", overlay(photo, labels[0]))
+            numbers = [
+                segmenter.class_numbers(of_batch[index], photo.size)
+                for segmenter, of_batch in zip(segmenters, probabilities, strict=True)
+            ]
+            pixels = np.asarray(photo)
+            overlays = [overlay(pixels, each, colours) for each in numbers]
+            save(out / f"{source.name}.mask.png", mask_image(numbers[0], len(classes)))
+            save(out / f"{source.name}.overlay.png", Image.fromarray(overlays[0]))
             if compare:
-                views = zip([segmenter.label for segmenter in segmenters], labels, strict=True)
-                save(out / f"{source.name}.compare.png", side_by_side(photo, list(views), classes))
+                views = zip((segmenter.label for segmenter in segmenters), overlays, strict=True)
+                page = side_by_side([("input", pixels), *views], dict(zip(classes, colours, strict=True)))
+                save(out / f"{source.name}.compare.png", page)
             if not (planes or coco):
                 continue
-            for number, (mask, full) in enumerate(first.planes(found[0][index], photo.size), start=1):
+            for number, (mask, full) in enumerate(first.planes(probabilities[0][index], photo.size), start=1):
                 name, plane = classes[number - 1], mask.cpu().numpy().view(np.uint8)
                 if planes:
                     safe = re.sub(r"[^\w-]+", "_", name)
@@ -161,21 +165,21 @@ def load(paths: Sequence[Path], threshold: float | None) -> list[Segmenter]:
     Raises:
         InputError: a file is missing, damaged or no model, or the models do not know the same classes.
     """
-    found: list[Segmenter] = []
+    segmenters: list[Segmenter] = []
     for path in paths:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = model_file.load(path, device)
-        if found and model.classes != found[0].model.classes:
+        if segmenters and model.classes != segmenters[0].model.classes:
             raise InputError(
                 f"{path}: its classes are {', '.join(model.classes)}; those of {paths[0]} are "
-                f"{', '.join(found[0].model.classes)}; only models of the same classes can be compared"
+                f"{', '.join(segmenters[0].model.classes)}; only models of the same classes can be compared"
             )
-        if len(model.about.get("image_size", ())) != 2 or "train" not in model.about:
+        if len(model.metadata.get("image_size", ())) != 2 or "train" not in model.metadata:
             raise InputError(f"{path}: does not say its image_size and train; train it again")
-        dtype = devices.compute_dtype(model.about["train"]["precision"], devices.cpu_precision(), device)
+        dtype = devices.compute_dtype(model.metadata["train"]["precision"], devices.cpu_precision(), device)
         label = f"{path.parent.name} {path.stem}"
-        found.append(Segmenter(model, label, dtype, model.threshold if threshold is None else threshold))
-    return found
+        segmenters.append(Segmenter(model, label, dtype, model.threshold if threshold is None else threshold))
+    return segmenters
 
 
 def find(images: Iterable[str], out: Path) -> list[Source]:
@@ -259,74 +263,12 @@ def read(source: Source, fetcher: Fetcher) -> Image.Image:
         return read_photo(Path(folder, "image"))
 
 
-def coco_result(image: int | str, category: int, name: str, plane: Labels, score: float) -> dict[str, Any]:
+def coco_result(image: int | str, category: int, name: str, plane: Pixels, score: float) -> dict[str, Any]:
     """One entry of COCO's results format; `plane` is uint8 `[H, W]` of 0 and 1."""
     rle = coco_mask.encode(np.asfortranarray(plane))
     segmentation = {"size": list(rle["size"]), "counts": rle["counts"].decode()}
-    about = {"image_id": image, "category_id": category, "category": name}
-    return {**about, "segmentation": segmentation, "score": round(score, 6)}
-
-
-def mask_image(labels: Labels, classes: int) -> Image.Image:
-    """0 and 255 for one class; else the class numbers, in their colours."""
-    if classes == 1:
-        return Image.fromarray(labels * 255)
-    image = Image.fromarray(labels).convert("P")
-    image.putpalette([0, 0, 0, *(channel for colour in colours(classes) for channel in colour)])
-    return image
-
-
-def overlay(photo: Image.Image, labels: Labels) -> Image.Image:
-    """The photograph with its classes coloured, their borders in full colour."""
-    painted = np.array(photo)
-    palette = np.array([(0, 0, 0), *colours(int(labels.max()))], np.uint8)
-    inside = labels > 0
-    # Over grey, a class has one hue whatever the photograph's colours are.
-    grey = np.asarray(photo.convert("L"))[inside, None]
-    painted[inside] = grey // 3 + (palette[labels[inside]] // 3) * 2
-    width = max(1, round(max(photo.size) / 400))
-    same = np.ones_like(inside)
-    for axis in (0, 1):
-        for shift in (-width, width):
-            same &= np.roll(labels, shift, axis) == labels
-    border = inside & ~same
-    painted[border] = palette[labels[border]]
-    return Image.fromarray(painted)
-
-
-def side_by_side(
-    photo: Image.Image, views: Sequence[tuple[str, Labels]], classes: Sequence[str], columns: int = 4
-) -> Image.Image:
-    """The photograph and the overlay of each of `views` (label, class numbers), with a legend."""
-    scale = float(np.clip(max(photo.size), 256, 512)) / max(photo.size)
-    width, height = (max(1, round(side * scale)) for side in photo.size)
-    how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR
-    cells = [("input", photo), *((label, overlay(photo, labels)) for label, labels in views)]
-    columns = min(columns, len(cells))
-    rows = -(-len(cells) // columns)
-    gap, line = 8, 22
-    font = ImageFont.load_default(14)
-    page = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + line + gap) + line + gap), "white")
-    draw = ImageDraw.Draw(page)
-    for index, (label, cell) in enumerate(cells):
-        x, y = gap + index % columns * (width + gap), gap + index // columns * (height + line + gap)
-        draw.text((x, y), label, "black", font)
-        page.paste(cell.resize((width, height), how), (x, y + line))
-    x, y = gap, page.height - line
-    for name, colour in zip(classes, colours(len(classes)), strict=True):
-        draw.rectangle((x, y, x + 14, y + 14), colour)
-        draw.text((x + 20, y - 2), name, "black", font)
-        x += 36 + round(draw.textlength(name, font))
-    return page
-
-
-def colours(count: int) -> list[tuple[int, int, int]]:
-    """RGB of the classes: Okabe and Ito's, told apart by colour-blind eyes too, then hues as far apart as can be."""
-    first = [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178)]
-    for index in range(len(first), count):
-        red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.55 + 0.3 * (index % 2), 0.95)
-        first.append((round(255 * red), round(255 * green), round(255 * blue)))
-    return first[:count]
+    what = {"image_id": image, "category_id": category, "category": name}
+    return {**what, "segmentation": segmentation, "score": round(score, 6)}
 
 
 def is_url(image: str) -> bool:

@@ -59,7 +59,16 @@ registry: Registry[Loss] = Registry(__name__, KINDS)
 
 
 def build(kind: str, **options: Any) -> Loss:
-    """The loss `kind` with its options; a `pydantic.ValidationError` names what is wrong with them."""
+    """The loss `kind` with its options; a `pydantic.ValidationError` names what is wrong with them.
+
+    >>> import torch
+    >>> loss = build("dice", smooth=0)
+    >>> logits, target = torch.zeros(1, 1, 2, 2), torch.tensor([[[[1, 1], [0, 0]]]])  # every p = ½
+    >>> loss(logits, target)
+    tensor(0.5000)
+    >>> loss.probabilities(logits).unique()
+    tensor([0.5000])
+    """
     return registry.build({"kind": kind, **options})
 
 

@@ -1,4 +1,4 @@
-"""Every kind of loss: options and docstring, for `python -m losslab losses` and docs/losses.md."""
+"""Every kind of loss: options and docstring, for `losslab losses` and docs/losses.md."""
 
 import inspect
 import textwrap
@@ -34,12 +34,12 @@ class Entry:
 def entries() -> Iterator[Entry]:
     """All kinds by name. Imports every loss."""
     for kind in sorted(KINDS):
-        found = registry.resolve(kind)
-        title, *paragraphs = inspect.cleandoc(found.__doc__ or "").split("\n\n")
+        loss = registry.resolve(kind)
+        title, *paragraphs = inspect.cleandoc(loss.__doc__ or "").split("\n\n")
         named = {name: text for text in paragraphs if (name := text.partition(":")[0]) in SECTIONS}
         formula = "\n\n".join(text for text in paragraphs if text not in named.values())
         sections = {name: " ".join(named[name].split()[1:]) for name in SECTIONS if name in named}
-        yield Entry(kind, title, formula, sections, tuple(_options(found)))
+        yield Entry(kind, title, formula, sections, tuple(_options(loss)))
 
 
 def describe() -> str:
@@ -100,9 +100,9 @@ count them as right, so the value is that of the other pixels times their share 
 published losses fill both with 0.)"""
 
 
-def _options(found: type[Any]) -> Iterator[Option]:
-    hints = get_type_hints(found, include_extras=True)
-    for field in fields(found):
+def _options(loss: type[Any]) -> Iterator[Option]:
+    hints = get_type_hints(loss, include_extras=True)
+    for field in fields(loss):
         default = "required" if field.default is MISSING else _value(field.default)
         yield Option(field.name, _values(hints[field.name]), default)
 

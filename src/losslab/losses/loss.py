@@ -23,8 +23,8 @@ class Loss(ABC):
             maps: what `target_maps` gave for these targets; computed on the fly when not given.
         """
         if logits.ndim != 4 or logits.shape != target.shape:
-            found = f"{list(logits.shape)} and {list(target.shape)}"
-            raise ValueError(f"logits and target must have the same shape [N, C, H, W]; they have {found}")
+            shapes = f"{list(logits.shape)} and {list(target.shape)}"
+            raise ValueError(f"logits and target must have the same shape [N, C, H, W]; they have {shapes}")
         if not logits.is_floating_point():
             raise TypeError(f"logits must be floating point; they are {logits.dtype}")
         logits = at_least_float32(logits)

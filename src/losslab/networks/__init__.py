@@ -23,5 +23,11 @@ registry: Registry[nn.Module] = Registry(__name__, KINDS, given=("in_channels", 
 
 
 def build(kind: str, *, in_channels: int = 3, classes: int, **options: Any) -> nn.Module:
-    """The network `kind`; a `pydantic.ValidationError` names what is wrong with its options."""
+    """The network `kind`; a `pydantic.ValidationError` names what is wrong with its options.
+
+    >>> import torch
+    >>> network = build("unet", classes=5, width=8, levels=3)
+    >>> network(torch.zeros(2, 3, 64, 48)).shape
+    torch.Size([2, 5, 64, 48])
+    """
     return registry.build({"kind": kind, **options}, in_channels=in_channels, classes=classes)

@@ -44,17 +44,17 @@ class DeepLabV3(nn.Module):
 
     def _start_from(self, path: Path, sha256: str | None) -> None:
         if sha256 is None:
-            raise InputError(f"params.yaml: model.weights_sha256: missing; give the checksum of {path}")
+            raise InputError(f"params.yaml: networks: deeplabv3.weights_sha256: missing; give the checksum of {path}")
         verify(path, sha256, str(path))
         try:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-            found = {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
         except (RuntimeError, EOFError, AttributeError, pickle.UnpicklingError) as error:
             raise InputError(f"{path}: not a file of weights ({' '.join(str(error).split())[:100]})") from None
-        if "conv1.weight" in found:  # a ResNet by itself
-            found = {f"backbone.{name}": tensor for name, tensor in found.items()}
+        if "conv1.weight" in state:  # a ResNet by itself
+            state = {f"backbone.{name}": tensor for name, tensor in state.items()}
         own = self.network.state_dict()
-        fitting = {name: t for name, t in found.items() if name in own and own[name].shape == t.shape}
+        fitting = {name: t for name, t in state.items() if name in own and own[name].shape == t.shape}
         lacking = [name for name in own if name.startswith("backbone.") and name not in fitting]
         if lacking:
             raise InputError(

@@ -13,4 +13,4 @@ def need_multiple(images: Tensor, multiple: int, kind: str) -> None:
     """
     height, width = images.shape[2:]
     if height % multiple or width % multiple:
-        raise InputError(f"model.kind: {kind} needs image sides that are multiples of {multiple}; got {height}×{width}")
+        raise InputError(f"networks: {kind} needs image sides that are multiples of {multiple}; got {height}×{width}")

@@ -14,7 +14,7 @@ from losslab.comparison import leaderboard
 from losslab.comparison.leaderboard import Standing
 from losslab.data import tensors
 from losslab.errors import InputError
-from losslab.evaluation.aggregates import Counts, Floats
+from losslab.evaluation.aggregates import Floats
 from losslab.evaluation.formulas import dice
 from losslab.results import history, paths, predictions, scores, tuning_table
 from losslab.settings.params import Params
@@ -107,7 +107,7 @@ def read(params: Params, dataset: str, network: str) -> Evidence:
     )
 
 
-def image_dice(counts: Counts) -> Floats:
+def image_dice(counts: scores.Counts) -> Floats:
     """Dice of each image over the classes in truth or prediction: counts `[S, N, C, 4]` → `[S, N]`, NaN for none."""
     per_class = dice(*np.moveaxis(counts[..., :3].astype(np.float64), -1, 0))
     shown = ~np.isnan(per_class)

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from losslab.results import scores
 
-Floats = NDArray[np.float64]
-
 COLUMNS = ("predicted", "predicted_near", "true", "true_near", "hd95")
 
 
@@ -21,11 +19,11 @@ class Boundaries:
     seeds: tuple[int, ...]
     images: tuple[str, ...]
     classes: tuple[str, ...]
-    values: dict[str, Floats]
+    values: dict[str, NDArray[np.float64]]
 
 
 def write(
-    path: Path, images: Iterable[str], classes: Iterable[str], values: Mapping[int, Mapping[str, Floats]]
+    path: Path, images: Iterable[str], classes: Iterable[str], values: Mapping[int, Mapping[str, NDArray[np.float64]]]
 ) -> None:
     """Write the table `seed,image,class,threshold,predicted,predicted_near,true,true_near,hd95`."""
     scores.write_table(path, COLUMNS, images, classes, values)

@@ -85,7 +85,7 @@ def _by_kind(value: Any) -> Any:
         return value
     kinds: dict[Any, type[AdamW | SGD]] = {"adamw": AdamW, "sgd": SGD}
     kind = value.get("kind")
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise invalid("kind", f"no kind {kind!r}; {did_you_mean(str(kind), kinds)}", kind)
     return kinds[kind].model_validate(value)
 

@@ -36,11 +36,12 @@ class Registry(Generic[T]):
 
     def resolve(self, kind: str) -> type[T]:
         """The class of `kind`; a `pydantic.ValidationError` that names the nearest kind if there is none."""
-        if kind not in self.kinds:
-            raise invalid("kind", f"no kind '{kind}' in {self.package}.KINDS; {did_you_mean(kind, self.kinds)}", kind)
+        if not isinstance(kind, str) or kind not in self.kinds:
+            hint = did_you_mean(str(kind), self.kinds)
+            raise invalid("kind", f"no kind '{kind}' in {self.package}.KINDS; {hint}", kind)
         module, name = self.kinds[kind].split(":")
-        found: type[T] = getattr(import_module(f"{self.package}.{module}"), name)
-        return found
+        kind_class: type[T] = getattr(import_module(f"{self.package}.{module}"), name)
+        return kind_class
 
     def check(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """The options in `spec` (all but `kind`), validated and with defaults filled in.
@@ -58,7 +59,8 @@ class Registry(Generic[T]):
         Raises:
             pydantic.ValidationError: as `check`.
         """
-        return {"kind": spec["kind"], **self._plain(self.check(spec))}
+        options = self._plain(self.check(spec))
+        return {"kind": spec["kind"], **options}
 
     def _plain(self, value: Any) -> Any:
         if isinstance(value, BaseModel):

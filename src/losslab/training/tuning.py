@@ -92,8 +92,8 @@ def run(plan: TrainPlan, rates: Sequence[float], momenta: Sequence[float] | None
     splits = {split: tensors.read(paths.split_file(plan.dataset, split)) for split in ("train", "val")}
     best, curves = tune(validation_losses(plan, splits), start, rates, momenta)
     images = len(splits["train"].images[: plan.train.overfit])
-    tried = {setting(each, images, plan.train.seeds[0]): values for each, values in curves.items()}
-    tuning_table.write(paths.tuning_file(plan.cell), tried)
+    by_setting = {setting(each, images, plan.train.seeds[0]): values for each, values in curves.items()}
+    tuning_table.write(paths.tuning_file(plan.cell), by_setting)
     print(f"best: {name(best)}; put it into params.yaml")
     return {name(each): values for each, values in curves.items()}
 

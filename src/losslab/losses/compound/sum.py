@@ -56,7 +56,7 @@ class Sum(Loss):
     def target_maps(self, masks: Tensor) -> Tensor | None:
         """The maps that the terms share, if one of them uses them."""
         maps = (term.loss.target_maps(masks) for term in self.terms)
-        return next((found for found in maps if found is not None), None)
+        return next((of_term for of_term in maps if of_term is not None), None)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """The first term's probabilities, `[N, C, H, W]` float32."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from losslab.losses.loss import Loss, at_least_float32
 
-Labels = Literal["class_values", "binary", 255]
+Foreground = Literal["class_values", "binary", 255]
 """What foreground is in a mask: 50·(k + 1) in plane k, 1, or 255."""
 
 
@@ -19,7 +19,7 @@ class RawOutput(Loss):
 
     float_target = False
 
-    labels: Labels = "class_values"
+    labels: Foreground = "class_values"
 
     @abstractmethod
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class RawOutput(Loss):
         return (outputs / label_values(self.labels, outputs)).clamp(0, 1)
 
 
-def label_values(labels: Labels, like: Tensor) -> Tensor:
+def label_values(labels: Foreground, like: Tensor) -> Tensor:
     """The label value of each plane of `like`, `[C, 1, 1]`."""
     if labels == "class_values":
         return 50 * torch.arange(1, like.shape[1] + 1, device=like.device, dtype=like.dtype).view(-1, 1, 1)

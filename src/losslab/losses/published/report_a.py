@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from losslab.losses.published.raw import Labels, RawOutput, scored_channels
+from losslab.losses.published.raw import Foreground, RawOutput, scored_channels
 
 EPSILON = 1e-3
 
@@ -110,7 +110,7 @@ class CocoMSEDice(RawOutput):
     Reference: report A, COCO, MSE + 30·Dice.
     """
 
-    labels: Labels = "binary"
+    labels: Foreground = "binary"
     weight: Annotated[float, Field(ge=0)] = 30.0
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:

@@ -1,11 +1,8 @@
 """Report B: shapes and COCO at 64 pixels with MSE, MAE, Dice and both."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from torch.linalg import vector_norm
@@ -32,7 +29,7 @@ class MSE(RawOutput):
     """
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return per_batch(pixel_mse, outputs, masks)
+        return per_batch(pixel_mse(*scored(outputs, masks)), outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +49,7 @@ class MAE(RawOutput):
     """
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return per_batch(pixel_mae, outputs, masks)
+        return per_batch(pixel_mae(*scored(outputs, masks)), outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +70,7 @@ class Dice(RawOutput):
     """
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return per_batch(pixel_dice, outputs, masks)
+        return per_batch(pixel_dice(*scored(outputs, masks)), outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +92,8 @@ class MSEDice(RawOutput):
     scale: Annotated[float, Field(ge=0)] = 200.0
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return per_batch(partial(with_dice, pixel_mse, self.scale), outputs, masks)
+        scored_planes = scored(outputs, masks)
+        return per_batch(pixel_mse(*scored_planes) + self.scale * pixel_dice(*scored_planes), outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,62 +115,34 @@ class MAEDice(RawOutput):
     scale: Annotated[float, Field(ge=0)] = 100.0
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return per_batch(partial(with_dice, pixel_mae, self.scale), outputs, masks)
+        scored_planes = scored(outputs, masks)
+        return per_batch(pixel_mae(*scored_planes) + self.scale * pixel_dice(*scored_planes), outputs)
 
 
-Parts = tuple[Tensor, Tensor]
-"""A mean over pixels, and its slope at each pixel times the number of pixels."""
+def scored(outputs: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """The channels that count, of both."""
+    channels = scored_channels(outputs)
+    if channels == outputs.shape[1]:  # a slice, even of all, costs a copy in the backward pass
+        return outputs, masks
+    return outputs[:, :channels], masks[:, :channels]
 
 
-def per_batch(parts: Callable[[Tensor, Tensor], Parts], outputs: Tensor, masks: Tensor) -> Tensor:
-    """A mean over pixels, summed over the scored channels / B, and its mean over the batch."""
-    scored = scored_channels(outputs)
-    if scored < outputs.shape[1]:  # a slice, even of all, costs a copy in the backward pass
-        outputs, masks = outputs[:, :scored], masks[:, :scored]
-    with torch.no_grad():
-        mean, slope = parts(outputs, masks)
-    value: Tensor = MeanWithSlope.apply(outputs, mean, slope)
-    return value * (scored / len(outputs))
+def per_batch(mean: Tensor, outputs: Tensor) -> Tensor:
+    """From a mean over images, scored channels and pixels to a sum over the scored channels / B."""
+    return mean * (scored_channels(outputs) / len(outputs))
 
 
-class MeanWithSlope(torch.autograd.Function):
-    """A mean that is known with its slope: few passes over memory, which is what these losses cost."""
-
-    @staticmethod
-    def forward(outputs: Tensor, mean: Tensor, slope: Tensor) -> Tensor:
-        return mean.clone()
-
-    @staticmethod
-    def setup_context(context: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        context.save_for_backward(inputs[2])
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (slope,) = context.saved_tensors
-        return slope * (gradient / slope.numel()), None, None
+def pixel_mse(outputs: Tensor, masks: Tensor) -> Tensor:
+    """Mean of (o − m)²."""
+    mean: Tensor = vector_norm(outputs - masks).square() / outputs.numel()
+    return mean
 
 
-def pixel_mse(outputs: Tensor, masks: Tensor) -> Parts:
-    """(o − m)², its slope 2·(o − m)."""
-    error = outputs - masks
-    return vector_norm(error).square() / error.numel(), error.mul_(2)
+def pixel_mae(outputs: Tensor, masks: Tensor) -> Tensor:
+    """Mean of |o − m|."""
+    return (outputs - masks).abs().mean()
 
 
-def pixel_mae(outputs: Tensor, masks: Tensor) -> Parts:
-    """|o − m|, its slope the sign of o − m."""
-    error = outputs - masks
-    mean = error.abs_().mean()  # vector_norm(error, 1) takes twice as long as all of this
-    return mean, torch.sub(outputs, masks, out=error).sgn_()  # a second array costs more than to subtract again
-
-
-def pixel_dice(outputs: Tensor, masks: Tensor) -> Parts:
-    """1 − q, q = (2om + 1)/(o + m + 1), its slope (q − 2m)/(o + m + 1)."""
-    total = (outputs + masks).add_(1)
-    quotient = (outputs * masks).mul_(2).add_(1).div_(total)
-    return 1 - quotient.mean(), quotient.sub_(masks, alpha=2).div_(total)
-
-
-def with_dice(error: Callable[[Tensor, Tensor], Parts], scale: float, outputs: Tensor, masks: Tensor) -> Parts:
-    """The error + `scale` times the Dice of each pixel."""
-    (mean, slope), (dice, dice_slope) = error(outputs, masks), pixel_dice(outputs, masks)
-    return mean + scale * dice, slope.add_(dice_slope, alpha=scale)
+def pixel_dice(outputs: Tensor, masks: Tensor) -> Tensor:
+    """Mean of 1 − (2om + 1)/(o + m + 1)."""
+    return 1 - ((2 * outputs * masks + 1) / (outputs + masks + 1)).mean()

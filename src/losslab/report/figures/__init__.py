@@ -4,6 +4,7 @@ Every function takes numbers and gives a figure; `save` writes it as PNG (white)
 reader's screen is dark). One subject a module: `style`, `curves`, `results`, `images`.
 """
 
+from losslab.inference.overlays import FALSE, MISSED, RIGHT
 from losslab.report.figures.curves import loss_curves, miou_curves, normalised_curves, tuning_curves
 from losslab.report.figures.images import class_overlay, example_grid, outcome_grid, outcome_overlay, prediction_grid
 from losslab.report.figures.results import (
@@ -15,7 +16,7 @@ from losslab.report.figures.results import (
     size_scores,
     threshold_gain,
 )
-from losslab.report.figures.style import FALSE, MISSED, PALETTE, RIGHT, looks, save, signed
+from losslab.report.figures.style import PALETTE, looks, save, signed
 
 __all__ = [
     "FALSE",

@@ -4,20 +4,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from losslab.report.figures.style import FALSE, MISSED, PALETTE, RIGHT, new_figure, save, styled
+from losslab.inference.overlays import FALSE, MISSED, ON_PAPER, RGB, RIGHT, Pixels, overlay
+from losslab.report.figures.style import new_figure, save, styled
 
-Bytes = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
-Colour = tuple[float, ...]
 
 
 @styled
-def outcome_grid(images: Bytes, truth: Masks, predicted: Mapping[str, Masks], names: Sequence[str]) -> Figure:
+def outcome_grid(images: Pixels, truth: Masks, predicted: Mapping[str, Masks], names: Sequence[str]) -> Figure:
     """One row an image: input `[N, 3, H, W]`, truth `[N, C, H, W]`, and each loss's prediction of the same shape with
     right, missed and false pixels coloured. `names` stand at the left of the rows."""
     columns = {"input": [_picture(image) for image in images]}
@@ -29,7 +27,7 @@ def outcome_grid(images: Bytes, truth: Masks, predicted: Mapping[str, Masks], na
 
 
 @styled
-def example_grid(images: Bytes, truth: Masks, classes: Sequence[str], names: Sequence[str]) -> Figure:
+def example_grid(images: Pixels, truth: Masks, classes: Sequence[str], names: Sequence[str]) -> Figure:
     """One row an image: input `[N, 3, H, W]` and truth `[N, C, H, W]` in its classes' colours over the photograph."""
     pictures = [_picture(image) for image in images]
     painted = [class_overlay(picture, mask) for picture, mask in zip(pictures, truth, strict=True)]
@@ -38,49 +36,39 @@ def example_grid(images: Bytes, truth: Masks, classes: Sequence[str], names: Seq
 
 
 def prediction_grid(
-    path: Path, images: Bytes, truth: Masks, predicted: Mapping[str, Masks], names: Sequence[str]
+    path: Path, images: Pixels, truth: Masks, predicted: Mapping[str, Masks], names: Sequence[str]
 ) -> None:
     """Draw `outcome_grid` into a file."""
     save(outcome_grid(images, truth, predicted, names), path)
 
 
-def outcome_overlay(picture: Bytes, truth: Masks, predicted: Masks) -> Bytes:
+def outcome_overlay(picture: Pixels, truth: Masks, predicted: Masks) -> Pixels:
     """`[H, W, 3]`: the grey picture with right, missed and false pixels coloured; where classes differ, errors win."""
-    painted: Bytes = (picture.mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.35 + 90).astype(np.uint8)
+    painted: Pixels = (picture.mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.35 + 90).astype(np.uint8)
     right, missed, false = (truth & predicted).any(0), (truth & ~predicted).any(0), (~truth & predicted).any(0)
     for mask, colour in ((right, RIGHT), (missed, MISSED), (false, FALSE)):
         painted[mask] = colour
     return painted
 
 
-def class_overlay(picture: Bytes, masks: Masks) -> Bytes:
-    """`[H, W, 3]`: the photograph with each plane of `[C, H, W]` as a translucent colour and a full outline."""
-    painted = picture.astype(np.float64)
-    for c, mask in enumerate(masks):
-        colour = 255 * np.array(_class_colour(c))
-        painted[mask] = 0.45 * painted[mask] + 0.55 * colour
-        painted[mask & ~_inner(mask)] = colour
-    return painted.astype(np.uint8)
+def class_overlay(picture: Pixels, masks: Masks) -> Pixels:
+    """`[H, W, 3]`: the photograph with the planes of `[C, H, W]` in their classes' colours; of two, the later."""
+    numbers = np.arange(1, len(masks) + 1, dtype=np.uint8)[:, None, None]
+    return overlay(picture, (masks * numbers).max(axis=0), [_class_colour(c) for c in range(len(masks))])
 
 
-def _inner(mask: Masks) -> Masks:
-    """Pixels of `[H, W]` whose four neighbours are in the mask too."""
-    padded = np.pad(mask, 1)
-    return mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+def _class_colour(c: int) -> RGB:
+    return ON_PAPER[c % len(ON_PAPER)]
 
 
-def _class_colour(c: int) -> Colour:
-    return to_rgb(PALETTE[c % len(PALETTE)])
-
-
-def _picture(image: Bytes) -> Bytes:
+def _picture(image: Pixels) -> Pixels:
     return np.ascontiguousarray(image.transpose(1, 2, 0))
 
 
 def _grid(
-    columns: Mapping[str, Sequence[Bytes]],
+    columns: Mapping[str, Sequence[Pixels]],
     names: Sequence[str],
-    legend: Mapping[str, Colour | tuple[int, ...]],
+    legend: Mapping[str, RGB],
     sideways: bool = False,
 ) -> Figure:
     """Cells with a title a column and a name a row; sideways: a title a row and a name a column."""
@@ -102,7 +90,7 @@ def _grid(
             if column == 0:
                 axes.text(x - 0.05, y + cell / 2, beside, rotation=90, ha="right", va="center", fontsize=9)
     axes.set(xlim=(0, width), ylim=(0, height))
-    patches = [Patch(color=np.divide(c, 255 if max(c) > 1 else 1).tolist(), label=word) for word, c in legend.items()]
+    patches = [Patch(color=np.divide(colour, 255).tolist(), label=word) for word, colour in legend.items()]
     if patches:
         figure.legend(handles=patches, loc="lower center", ncols=min(6, len(patches)), handlelength=1)
     return figure

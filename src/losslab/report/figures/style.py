@@ -10,16 +10,15 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from losslab.inference.overlays import ON_PAPER
 from losslab.results.files import atomic_file
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# After Okabe and Ito (2008); its yellow and sky blue darkened, so that each stands out from white and from black.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#c7689e", "#c08a00", "#3d9cd6", "#808891", "#8f6bd1")
+PALETTE = tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in ON_PAPER)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", ":", "-.")
-RIGHT, MISSED, FALSE = (0, 158, 115), (230, 159, 0), (204, 40, 120)
 
 INK, SOFT, GRID, PAPER = "#1f2933", "#5f6b7a", "#dbe1e8", "#ffffff"
 DARK = {INK: "#e6ebf1", SOFT: "#a3afbd", GRID: "#38424e", PAPER: "#161b22"}

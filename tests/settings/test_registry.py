@@ -1,0 +1,40 @@
+"""From a mapping with a kind to an object: options checked, defaults filled in."""
+
+from dataclasses import fields
+
+import pytest
+from loss_cases import NEEDED
+from pydantic import ValidationError
+
+from losslab import losses, networks
+
+
+@pytest.mark.parametrize("kind", losses.KINDS)
+def test_a_completed_loss_names_every_option_and_is_the_same_loss(kind: str) -> None:
+    spec = {"kind": kind, **NEEDED.get(kind, {})}
+    complete = losses.registry.complete(spec)
+    assert list(complete) == ["kind", *(field.name for field in fields(losses.registry.resolve(kind)))]
+    assert losses.registry.build(complete) == losses.registry.build(spec)
+    assert losses.registry.complete(complete) == complete
+
+
+def test_a_loss_within_a_loss_is_completed_too() -> None:
+    dice = {"kind": "dice", "smooth": 0.5, "reduce": "batch", "empty": "count"}
+    terms = [{"loss": {"kind": "dice", "smooth": 0.5}}, {"loss": {"kind": "mse"}, "weight": 2}]
+    assert losses.registry.complete({"kind": "sum", "terms": terms}) == {
+        "kind": "sum",
+        "terms": [{"loss": dice, "weight": 1.0}, {"loss": {"kind": "mse"}, "weight": 2.0}],
+    }
+
+
+def test_what_the_program_gives_is_no_option() -> None:
+    complete = networks.registry.complete({"kind": "munet"})
+    assert complete == {"kind": "munet", "depth": 16, "skip_connections": True}
+    with pytest.raises(ValidationError, match="unknown key"):
+        networks.registry.complete({"kind": "munet", "classes": 3})
+
+
+@pytest.mark.parametrize("spec", [{}, {"kind": None}, {"kind": ["dice"]}, {"kind": "os:system"}])
+def test_what_is_no_kind_is_a_validation_error_that_lists_those_there_are(spec: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=r"no kind .* in losslab\.losses\.KINDS; .*known: bce, "):
+        losses.registry.complete(spec)
