@@ -23,9 +23,14 @@ NOT_FOLLOWED = {
 }
 """Modules (of `losslab.settings` and `losslab.tracking` all) that no output depends on, and why."""
 ROOMS_NOT_FOLLOWED = ("losslab.settings.", "losslab.tracking.")
-NOT_CALLED = {"extract": {f"losslab.data.sources.{name}" for name in ("downloads", "http", "packages")}}
-"""Stage → modules that its kinds import for another stage: extraction reads what the download left, and fetches
-nothing."""
+NOT_CALLED = {
+    "download": {f"losslab.data.{name}" for name in ("coco.extraction", "coco.outlines", "label_maps", "photos",
+                                                     "tensors", "workers")},
+    "extract": {f"losslab.data.{name}" for name in ("coco.sources", "sources.downloads", "sources.http",
+                                                    "sources.packages")},
+}  # fmt: skip
+"""Stage → modules that its kinds import for another stage: a download looks into no image, and extraction, which reads
+what the download left, fetches nothing."""
 
 
 class Project:
@@ -34,6 +39,7 @@ class Project:
     def __init__(self, roots: Iterable[Path]) -> None:
         self.roots = tuple(roots)
         self._tree = cache(self._parse)
+        self._code = cache(lambda name: f"{name}\n{ast.dump(self._tree(name))}\n".encode())
         self._imported = cache(lambda name: tuple(self._imports(name)))
 
     def fingerprint(self, stage: str, kinds: Mapping[str, Any] | None = None) -> str:
@@ -49,7 +55,7 @@ class Project:
         whole = hashlib.sha256()
         for name in sorted(self.closure(modules, NOT_CALLED.get(stage, ()))):
             if not self._is_registry(name):
-                whole.update(f"{name}\n{ast.dump(self._tree(name))}\n".encode())
+                whole.update(self._code(name))
         return whole.hexdigest()
 
     def closure(self, modules: Iterable[str], without: Container[str] = ()) -> set[str]:
@@ -71,6 +77,10 @@ class Project:
             if _is_kinds(node):
                 return f"{package}.{ast.literal_eval(node.value)[kind].split(':')[0]}"  # type: ignore[attr-defined]
         raise ValueError(f"{package} has no KINDS")
+
+    def has(self, name: str) -> bool:
+        """Whether there is a module of that name."""
+        return self._path(name) is not None
 
     def _is_registry(self, name: str) -> bool:
         """Whether it is a package's table of kinds. What it chose stands in the plan, and a kind that is added to it

@@ -48,6 +48,13 @@ class Project:
         return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace the first occurrence of a text that is there."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, old
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
 def tiny(params: dict[str, Any]) -> None:
     """Make the default params small: the 20-image files, two losses, one seed, one epoch, a narrow network."""
     shapes = params["datasets"]["shapes"]
