@@ -23,6 +23,9 @@ SHOWN = [*TRAINED, "report"]
 DICE = ["train/*dice", "evaluate/*dice", "report"]
 NOTHING: list[str] = []
 
+KEPT = "pipeline.fingerprints"
+"""Stays, for it remembers the syntax trees of sources that it has seen."""
+
 END = ""
 """In place of a text to be replaced: a statement is added at the end."""
 STATEMENT = "EDITED = 1\n"
@@ -75,7 +78,7 @@ def _modules_of(root: Path) -> Iterator[None]:
     """Import the project from `root`; this process's own modules come back in the end."""
 
     def taken() -> dict[str, Any]:
-        names = [name for name in sys.modules if name.split(".")[0] in ("losslab", "pipeline")]
+        names = [n for n in sys.modules if n.split(".")[0] in ("losslab", "pipeline") and n != KEPT]
         return {name: sys.modules.pop(name) for name in names}
 
     ours, path = taken(), sys.path.copy()
