@@ -41,6 +41,12 @@ class Project:
     def stage(self, name: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", f"pipeline.{name}", *arguments, **env)
 
+    def copy(self, root: Path) -> "Project":
+        """A copy with DVC's cache and everything that was done, but for MLflow's store, which knows its own path."""
+        apart = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "__pycache__")
+        shutil.copytree(self.root, root, symlinks=True, ignore=apart)
+        return Project(root)
+
     def repro(self, *options: str, **env: str) -> list[str]:
         """`dvc repro`; the stages whose commands it ran (not those it took from its cache)."""
         done = self.run("dvc", "repro", *options, **env)
@@ -78,6 +84,15 @@ def new_project(root: Path) -> Project:
             shutil.copy(source, root / part)
     project = Project(root)
     project.set(tiny)
+    return project
+
+
+def new_repository(root: Path) -> Project:
+    """A small project with git, DVC and its plots."""
+    project = new_project(root)
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+        assert project.run(*command).returncode == 0
+    shutil.copytree(ROOT / ".dvc" / "plots", project.root / ".dvc" / "plots")
     return project
 
 
