@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from projects import ROOT
 
 from pipeline.fingerprints import NOT_CALLED, NOT_FOLLOWED, Project

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from projects import Project, add_readme_loss, edit, new_repository
+from projects import ROOT, Project, add_readme_loss, edit, new_repository
 
 from losslab.results import runs, tuning_table
 from losslab.settings.plans import TrainPlan
@@ -40,16 +40,6 @@ def copy(finished: Project, tmp_path: Path) -> Project:
 def outputs(project: Project) -> dict[str, str]:
     lock = yaml.safe_load((project.root / "dvc.lock").read_text())
     return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage.get("outs", [])}
-
-
-def mlflow_runs(project: Project, copy: str) -> list[Run]:
-    """The runs of losses in mlflow.db, by name, from a copy: MLflow keeps a file open as long as its process lives."""
-    shutil.copy(project.root / "mlflow.db", project.root / copy)
-    client = MlflowClient(f"sqlite:///{project.root / copy}")
-    experiment = client.get_experiment_by_name("shapes")
-    assert experiment
-    logged = client.search_runs([experiment.experiment_id], "tags.loss != ''")
-    return sorted(logged, key=lambda run: run.data.tags["loss"])
 
 
 def test_nothing_changed_runs_nothing(finished: Project) -> None:
@@ -101,39 +91,80 @@ def test_dvc_finds_out_of_date_what_the_plans_say(copy: Project) -> None:
     assert copy.repro() == ["plan"], "going back computes nothing"
 
 
-def test_the_loss_that_the_readme_adds_runs_alone_and_one_that_is_removed_is_gone(copy: Project) -> None:
-    entry = add_readme_loss(copy.root)
+@pytest.fixture(scope="module")
+def grown(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, Any]]:
+    """A copy in which the README's loss has taken the place of Dice, and the learning rate of BCE has been tuned; and
+    the entry of that loss in params.yaml. MLflow was on as it was trained."""
+    project = finished.copy(tmp_path_factory.mktemp("grown") / "project")
+    entry = add_readme_loss(project.root)
     (name,) = entry
-
-    def change(params: dict[str, Any]) -> None:
-        params["losses"] |= entry
-        params["grid"]["losses"] = ["bce", name]
-
-    copy.set(change)
-    cell = f"shapes-unet-{name}"
-    assert set(copy.repro(LOSSLAB_MLFLOW="on")) == {"plan", f"train@{cell}", f"evaluate@{cell}", *AFTER}
-    page = (copy.root / "results/report.html").read_text()
-    board = (copy.root / "results/compare/leaderboard.csv").read_text()
-    assert f"</span>{name}</th>" in page
-    assert f"shapes,unet,{name},miou,tuned," in board
-    (run,) = (run for run in mlflow_runs(copy, "copy.db") if run.data.tags["loss"] == name)
-    assert run.data.tags["kind"] == entry[name]["kind"]
-    assert run.data.metrics.keys() >= {"val_miou", "test_miou_tuned"}
-    assert run.data.params["loss.weight"] == str(entry[name]["weight"])
-
-    assert "</span>dice</th>" not in page
-    assert "dice,miou" not in board
-    assert not [path for path in (copy.root / "results").rglob("dice*") if "plan" not in path.parts]
-    assert not list((copy.root / "results/plan").rglob("dice.json"))
+    project.set(lambda p: p["losses"].update(entry))
+    project.set(lambda p: p["grid"].update(losses=["bce", name]))
+    curves = {tuning_table.Setting("adamw", lr, None, 200, 7): [0.5, 0.4] for lr in (0.1, 0.01)}
+    tuning_table.write(project.root / "results/tuning/shapes/unet/bce.csv", curves)
+    train = f"train@shapes-unet-{name}"
+    assert project.repro("--single-item", "plan", train, LOSSLAB_MLFLOW="on") == ["plan", train]
+    assert set(project.repro()) == {f"evaluate@shapes-unet-{name}", *AFTER}, "and no other loss"
+    return project, entry
 
 
-def test_what_tuning_tried_stands_in_the_report(copy: Project) -> None:
-    path = copy.root / "results/tuning/shapes/unet/bce.csv"
-    tuning_table.write(path, {tuning_table.Setting("adamw", lr, None, 200, 7): [0.5, 0.4] for lr in (0.1, 0.01)})
-    assert copy.repro() == ["report"]
-    page = (copy.root / "results/report.html").read_text()
+def test_the_loss_that_the_readme_adds_stands_in_report_and_leaderboard(grown: tuple[Project, dict[str, Any]]) -> None:
+    project, (name,) = grown
+    assert f"</span>{name}</th>" in (project.root / "results/report.html").read_text()
+    assert f"shapes,unet,{name},miou,tuned," in (project.root / "results/compare/leaderboard.csv").read_text()
+
+
+def test_a_removed_loss_is_gone_from_everywhere(grown: tuple[Project, dict[str, Any]]) -> None:
+    results = grown[0].root / "results"
+    assert "</span>dice</th>" not in (results / "report.html").read_text()
+    assert "dice,miou" not in (results / "compare/leaderboard.csv").read_text()
+    assert list(results.rglob("dice*")) == []
+
+
+def test_what_tuning_tried_stands_in_the_report(grown: tuple[Project, dict[str, Any]]) -> None:
+    page = (grown[0].root / "results/report.html").read_text()
     assert "Tuning of adamw for bce" in page
     assert "on 200 training images with seed 7" in page
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert "results/tuning" in stages["report"]["deps"]
+
+
+def test_mlflow_heard_of_a_training_and_track_brings_the_rest_and_doubles_nothing(
+    grown: tuple[Project, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, entry = grown
+    (name,) = entry
+    monkeypatch.chdir(project.root)
+    (heard,) = mlflow_runs(project, "before.db")
+    assert heard.data.tags["loss"] == name
+    assert "val_miou" in heard.data.metrics
+
+    done = project.run("python", "-m", "losslab", "track", PYTHONPATH="src", LOSSLAB_MLFLOW="on")
+    assert done.returncode == 0, done.stderr
+    tracked = {run.data.tags["loss"]: run for run in mlflow_runs(project, "after.db")}
+    assert {loss: run.data.tags["run_key"] for loss, run in tracked.items()} == {
+        run.cell.loss: run.key for loss in ("bce", name) for run in runs.of(TrainPlan.read("shapes", "unet", loss))
+    }
+    run = tracked[name]
+    assert run.info.run_id == heard.info.run_id
+    assert run.data.tags["kind"] == entry[name]["kind"]
+    assert run.data.params["loss.weight"] == str(float(entry[name]["weight"]))
+    for run in tracked.values():
+        assert run.data.metrics.keys() >= {"val_miou", "test_miou_tuned"}
+        assert run.inputs.dataset_inputs[0].dataset.digest == run.data.tags["data_md5"]
+        assert run.info.status == "FINISHED"
+        artifacts = Path(run.info.artifact_uri.removeprefix("file://"))
+        assert artifacts.is_relative_to(project.root / "mlartifacts/shapes")
+        assert (artifacts / "sample.png").is_file()
+
+
+def mlflow_runs(project: Project, copy: str) -> list[Run]:
+    """The runs of losses in mlflow.db, from a copy: MLflow keeps a file open as long as its process lives."""
+    shutil.copy(project.root / "mlflow.db", project.root / copy)
+    client = MlflowClient(f"sqlite:///{project.root / copy}")
+    experiment = client.get_experiment_by_name("shapes")
+    assert experiment
+    return list(client.search_runs([experiment.experiment_id], "tags.loss != ''"))
 
 
 def test_an_added_seed_trains_only_itself(copy: Project) -> None:
@@ -147,24 +178,6 @@ def test_an_added_seed_trains_only_itself(copy: Project) -> None:
     assert len(after) == len(before) + 1
     assert model.read_bytes() == content
     assert model.with_name("seed1.safetensors").is_file()
-
-
-def test_mlflow_is_brought_back_by_track_and_never_doubled(copy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(copy.root)
-    keys = [run.key for loss in ("bce", "dice") for run in runs.of(TrainPlan.read("shapes", "unet", loss))]
-    for round in ("first", "second"):
-        done = copy.run("python", "-m", "losslab", "track", PYTHONPATH="src", LOSSLAB_MLFLOW="on")
-        assert done.returncode == 0, done.stderr
-        logged = mlflow_runs(copy, f"{round}.db")
-        assert [run.data.tags["loss"] for run in logged] == ["bce", "dice"]
-        assert [run.data.tags["run_key"] for run in logged] == keys
-    run = logged[0]
-    assert run.data.metrics.keys() >= {"val_miou", "test_miou_tuned"}
-    assert run.inputs.dataset_inputs[0].dataset.digest == run.data.tags["data_md5"]
-    assert run.info.status == "FINISHED"
-    artifacts = Path(run.info.artifact_uri.removeprefix("file://"))
-    assert artifacts.is_relative_to(copy.root / "mlartifacts/shapes")
-    assert (artifacts / "sample.png").is_file()
 
 
 @pytest.mark.slow
