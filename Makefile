@@ -34,10 +34,11 @@ track: $(READY)  ## bring MLflow up to what the results say
 ui: $(READY)  ## open MLflow on this machine, port PORT
 	mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
 
-test: $(READY)  ## lint, types and tests
+test: $(READY)  ## lint, types, import layers and tests
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports
 	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder tests/pipeline/test_pipeline.py tests
 
 test-slow: $(READY)  ## the tests that take minutes each

@@ -11,7 +11,8 @@ from losslab.settings.plans import DownloadPlan
 
 def main() -> None:
     name = sys.argv[1]
-    dataset = data.registry.build(DownloadPlan.read(name).dataset)
+    spec = DownloadPlan.read(name).dataset
+    dataset = data.registry.resolve(spec["kind"]).to_fetch(spec["download"])
     with atomic_folder(paths.RAW / name) as raw:
         dataset.fetch(raw)
 

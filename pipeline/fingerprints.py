@@ -23,9 +23,14 @@ NOT_FOLLOWED = {
 }
 """Modules (of `losslab.settings` and `losslab.tracking` all) that no output depends on, and why."""
 ROOMS_NOT_FOLLOWED = ("losslab.settings.", "losslab.tracking.")
-NOT_CALLED = {"extract": {f"losslab.data.sources.{name}" for name in ("downloads", "http", "packages")}}
-"""Stage → modules that its kinds import for another stage: extraction reads what the download left, and fetches
-nothing."""
+NOT_CALLED = {
+    "download": {f"losslab.data.{name}" for name in ("coco.extraction", "coco.outlines", "label_maps", "photos",
+                                                     "tensors", "workers")},
+    "extract": {f"losslab.data.{name}" for name in ("coco.sources", "sources.downloads", "sources.http",
+                                                    "sources.packages")},
+}  # fmt: skip
+"""Stage → modules that its kinds import for another stage: a download looks into no image, and extraction, which reads
+what the download left, fetches nothing."""
 
 
 class Project:
@@ -33,8 +38,9 @@ class Project:
 
     def __init__(self, roots: Iterable[Path]) -> None:
         self.roots = tuple(roots)
-        self._tree = cache(self._parse)
-        self._imported = cache(lambda name: tuple(self._imports(name)))
+        self._path = cache(self._find)
+        self._source = cache(self._read)
+        self._imported = cache(lambda name: tuple(filter(self._path, self._imports(name))))
 
     def fingerprint(self, stage: str, kinds: Mapping[str, Any] | None = None) -> str:
         """Hex digest of the code of a stage: the same for the same code, whatever its comments.
@@ -49,7 +55,7 @@ class Project:
         whole = hashlib.sha256()
         for name in sorted(self.closure(modules, NOT_CALLED.get(stage, ()))):
             if not self._is_registry(name):
-                whole.update(f"{name}\n{ast.dump(self._tree(name))}\n".encode())
+                whole.update(f"{name}\n{_dump(self._source(name))}\n".encode())
         return whole.hexdigest()
 
     def closure(self, modules: Iterable[str], without: Container[str] = ()) -> set[str]:
@@ -67,17 +73,21 @@ class Project:
 
     def kind_module(self, package: str, kind: str) -> str:
         """The module of a kind, by the package's `KINDS`."""
-        for node in self._tree(package).body:
+        for node in _tree(self._source(package)).body:
             if _is_kinds(node):
                 return f"{package}.{ast.literal_eval(node.value)[kind].split(':')[0]}"  # type: ignore[attr-defined]
         raise ValueError(f"{package} has no KINDS")
 
+    def has(self, name: str) -> bool:
+        """Whether there is a module of that name."""
+        return self._path(name) is not None
+
     def _is_registry(self, name: str) -> bool:
         """Whether it is a package's table of kinds. What it chose stands in the plan, and a kind that is added to it
         is to retrain none of the others."""
-        return any(map(_is_kinds, self._tree(name).body))
+        return any(map(_is_kinds, _tree(self._source(name)).body))
 
-    def _path(self, name: str) -> Path | None:
+    def _find(self, name: str) -> Path | None:
         parts = name.split(".")
         for root in self.roots:
             for path in (root.joinpath(*parts).with_suffix(".py"), root.joinpath(*parts, "__init__.py")):
@@ -85,30 +95,55 @@ class Project:
                     return path
         return None
 
-    def _parse(self, name: str) -> ast.Module:
+    def _read(self, name: str) -> str:
         path = self._path(name)
         assert path is not None, name
-        return _without_words(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        return path.read_text(encoding="utf-8")
 
-    def _imports(self, name: str) -> Iterator[str]:
-        """Project modules that `name` imports, and the packages it lies in, whose `__init__` runs first."""
+    def _imports(self, name: str) -> set[str]:
+        """What `name` may import, and the packages it lies in, whose `__init__` runs first."""
         path = self._path(name)
-        package = name if path and path.name == "__init__.py" else name.rpartition(".")[0]
-        candidates = [name.rpartition(".")[0]]
-        for node in ast.walk(self._tree(name)):
-            if isinstance(node, ast.Import):
-                candidates += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                base = node.module or ""
-                if node.level:
-                    parents = package.split(".")[: len(package.split(".")) - node.level + 1]
-                    base = ".".join([*parents, base] if base else parents)
-                candidates += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        for candidate in candidates:
-            while candidate:
-                if self._path(candidate):
-                    yield candidate
-                candidate = candidate.rpartition(".")[0]
+        inside = name.rpartition(".")[0]
+        return _imports(self._source(name), name if path and path.name == "__init__.py" else inside) | _chain(inside)
+
+
+@cache
+def _tree(source: str) -> ast.Module:
+    """The syntax tree without what does not change what the code does: bare strings, docstrings among them."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        for field in ("body", "orelse", "finalbody"):
+            body = getattr(node, field, None)
+            if isinstance(body, list):
+                setattr(node, field, [n for n in body if not _is_bare_string(n)])
+    return tree
+
+
+@cache
+def _dump(source: str) -> str:
+    return ast.dump(_tree(source))
+
+
+@cache
+def _imports(source: str, package: str) -> set[str]:
+    """Dotted names that the code of a module in `package` may import, and the packages they lie in."""
+    names: set[str] = set()
+    for node in ast.walk(_tree(source)):
+        if isinstance(node, ast.Import):
+            names.update(*(_chain(alias.name) for alias in node.names))
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, base] if base else parents)
+            names.update(*(_chain(f"{base}.{alias.name}") for alias in node.names))
+    return names
+
+
+def _chain(name: str) -> set[str]:
+    """A dotted name and the packages that it lies in."""
+    parts = name.split(".")
+    return {".".join(parts[: n + 1]) for n in range(len(parts))} - {""}
 
 
 def _kinds(spec: Any) -> Iterator[str]:
@@ -124,16 +159,6 @@ def _kinds(spec: Any) -> Iterator[str]:
 
 def _is_kinds(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "KINDS" for t in node.targets)
-
-
-def _without_words(tree: ast.Module) -> ast.Module:
-    """Drop what does not change what the code does: bare strings, docstrings among them."""
-    for node in ast.walk(tree):
-        for field in ("body", "orelse", "finalbody"):
-            body = getattr(node, field, None)
-            if isinstance(body, list):
-                setattr(node, field, [n for n in body if not _is_bare_string(n)])
-    return tree
 
 
 def _is_bare_string(node: ast.stmt) -> bool:

@@ -42,9 +42,10 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
     cpu_precision = devices.cpu_precision()
     for dataset in settings.grid.datasets:
         spec = settings.datasets[dataset]
-        for stage in (DownloadPlan, ExtractPlan):
-            code = project.fingerprint(stage.stage, {"losslab.data": spec})
-            written[stage.path(dataset)] = stage(code=code, dataset=spec)
+        kind = {"losslab.data": spec}
+        download = {key: spec[key] for key in ("kind", "download")}
+        written[DownloadPlan.path(dataset)] = DownloadPlan(code=project.fingerprint("download", kind), dataset=download)
+        written[ExtractPlan.path(dataset)] = ExtractPlan(code=project.fingerprint("extract", kind), dataset=spec)
     train_code = {}
     for cell in cells(settings.grid):
         network, loss = settings.networks[cell.network], settings.losses[cell.loss]

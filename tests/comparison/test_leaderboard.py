@@ -13,7 +13,7 @@ from simulated_runs import Simulation
 
 from losslab.comparison import analysis, leaderboard, loss_results
 from losslab.errors import InputError
-from losslab.results import boundary_scores, history, runs, scores
+from losslab.results import boundary_scores, history, runs, scores, standings
 from losslab.results.scores import Counts
 from losslab.settings.params import Params
 
@@ -74,7 +74,7 @@ def compare(params: Params | None = None) -> tuple[dict[str, leaderboard.Row], d
     rows = leaderboard.compute(found, params.compare)
     analysis.write(Path("analysis.json"), {"shapes": analysis.analyse(found, params.compare.confidence)})
     leaderboard.write(rows, params, Path("board"))
-    assert leaderboard.read(Path("board/leaderboard.json"))[0].dataset == "shapes"
+    assert standings.read(Path("board/leaderboard.json"))[0].dataset == "shapes"
     text = Path("analysis.json").read_text() + Path("board/leaderboard.json").read_text()
     assert "NaN" not in text
     assert "Infinity" not in text

@@ -10,6 +10,7 @@ import yaml
 from projects import ROOT, Project
 from recipe_world import replay
 
+from losslab import data, losses, networks
 from losslab.settings import params
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -24,7 +25,8 @@ COCO = ROOT.parent / "shared" / "coco_mini"
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_correct_and_opens_with_what_it_replays(path: Path) -> None:
-    assert params.check(path)
+    registries = {"datasets": data.registry, "networks": networks.registry, "losses": losses.registry}
+    assert params.load(registries, path)
     head = path.read_text().split("\ngrid:", 1)[0]
     assert all(line.startswith("#") for line in head.splitlines() if line)
     for word in ("Replays", "Published", "CPU", "GPU"):
@@ -48,7 +50,7 @@ def repository(tmp_path: Path) -> Project:
 
 
 def put(repository: Project, *name: str) -> subprocess.CompletedProcess[str]:
-    return repository.run("python", "-m", "losslab.recipes", *name, PYTHONPATH=str(ROOT / "src"))
+    return repository.run("python", "-m", "pipeline.recipes", *name, PYTHONPATH=str(ROOT))
 
 
 def test_a_recipe_takes_the_place_of_params_and_the_default_comes_back(repository: Project) -> None:
@@ -111,9 +113,10 @@ def test_a_recipe_runs_end_to_end(path: Path, tmp_path: Path, shapes: Path, monk
     recipe = yaml.safe_load(path.read_text())
     shrink(recipe, shapes)
     root = replay(recipe, tmp_path, monkeypatch)
-    diverged = {path.stem for path in (root / "results/history").rglob("*.csv") if "diverged" in path.read_text()}
+    histories = {path.parent.name: path.read_text() for path in (root / "results/train").rglob("history.csv")}
+    diverged = {loss for loss, text in histories.items() if "diverged" in text}
     must = DIVERGES.get(path.stem, set())
     assert must <= diverged <= must | MAY_DIVERGE.get(path.stem, set())
-    board = json.loads((root / "results" / "leaderboard.json").read_text())
+    board = json.loads((root / "results/compare/leaderboard.json").read_text())
     scored = [row["loss"] for row in board if (row["metric"], row["threshold"]) == ("miou", "tuned") and row["seeds"]]
     assert scored == [loss for loss in recipe["grid"]["losses"] if loss not in diverged]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from projects import ROOT
 
-LOCK = "schema: '2.0'\nstages:\n  code:\n    cmd: python -m pipeline.code\n    outs:\n    - path: x\n      md5: abc\n"
+LOCK = "schema: '2.0'\nstages:\n  plan:\n    cmd: python -m pipeline.plan\n    outs:\n    - path: x\n      md5: abc\n"
 
 
 def recover(folder: Path) -> str:

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from losslab.comparison import leaderboard
 from losslab.errors import InputError
-from losslab.results import history, predictions, scores
+from losslab.results import history, predictions, scores, standings
 
 SCORES = ",".join((*scores.INDEX, *scores.COUNTS)) + "\n"
 HISTORY = ",".join(history.Row._fields) + "\n"
 READERS: dict[str, Callable[[Path], Any]] = {
     "scores": scores.read,
     "history": history.read,
-    "leaderboard": leaderboard.read,
+    "leaderboard": standings.read,
     "predictions": lambda path: predictions.read(path, 8),
 }
 

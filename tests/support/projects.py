@@ -41,11 +41,24 @@ class Project:
     def stage(self, name: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", f"pipeline.{name}", *arguments, **env)
 
+    def copy(self, root: Path) -> "Project":
+        """A copy with DVC's cache and everything that was done, but for MLflow's store, which knows its own path."""
+        apart = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "__pycache__")
+        shutil.copytree(self.root, root, symlinks=True, ignore=apart)
+        return Project(root)
+
     def repro(self, *options: str, **env: str) -> list[str]:
         """`dvc repro`; the stages whose commands it ran (not those it took from its cache)."""
         done = self.run("dvc", "repro", *options, **env)
         assert done.returncode == 0, done.stdout + done.stderr
         return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace the first occurrence of a text that is there."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, old
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def tiny(params: dict[str, Any]) -> None:
@@ -71,6 +84,15 @@ def new_project(root: Path) -> Project:
             shutil.copy(source, root / part)
     project = Project(root)
     project.set(tiny)
+    return project
+
+
+def new_repository(root: Path) -> Project:
+    """A small project with git, DVC and its plots."""
+    project = new_project(root)
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+        assert project.run(*command).returncode == 0
+    shutil.copytree(ROOT / ".dvc" / "plots", project.root / ".dvc" / "plots")
     return project
 
 

@@ -1,50 +1,20 @@
 """The leaderboard: a row per data set, network, loss, metric and threshold rule, with interval, test, verdict."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from losslab.comparison import analysis, significance
 from losslab.comparison.loss_results import Comparison
-from losslab.errors import InputError
 from losslab.evaluation.metrics import METRICS
 from losslab.results import history, paths, scores, tables
 from losslab.results.files import write_json
+from losslab.results.standings import Standing
 from losslab.settings.params import Compare
 from losslab.settings.plans import ComparePlan, cells
 
 NO_VALUE = "no value"
-
-
-@dataclass
-class Standing:
-    """A mean over seeds with its interval, and its difference to the baseline; None where there is nothing to say.
-
-    `verdict` is better, worse, no difference shown or n too small; baseline, or no baseline where there is none to
-    compare with; diverged, or no value where nothing could be measured. It rests on the adjusted p of this row's table:
-    losses are corrected for, metrics are not, so the verdict to quote is that of one metric chosen beforehand.
-    """
-
-    dataset: str
-    network: str
-    loss: str
-    metric: str
-    threshold: str
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-    seeds: int = 0
-    images: int = 0
-    delta: float | None = None
-    delta_low: float | None = None
-    delta_high: float | None = None
-    p: float | None = None
-    p_adjusted: float | None = None
-    verdict: str = "diverged"
-    status: str = "ok"
 
 
 def compute(comparison: Comparison, settings: Compare) -> list[Standing]:
@@ -84,20 +54,6 @@ def write(rows: Sequence[Standing], plan: ComparePlan, folder: Path, metrics_fil
         if row.split == "val"
     )
     tables.write(folder / "curves.csv", ["dataset", "network", "loss", "seed", "epoch", "metric", "value"], curves)
-
-
-def read(path: Path) -> list[Standing]:
-    """Read leaderboard.json.
-
-    Raises:
-        InputError: the file is missing or is not a leaderboard.
-    """
-    try:
-        return TypeAdapter(list[Standing]).validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError) as error:
-        raise InputError(
-            f"{path}: missing or damaged ({' '.join(str(error).split())[:200]}); run `dvc repro`"
-        ) from None
 
 
 def _row(comparison: Comparison, loss: str, metric: str, threshold: str, settings: Compare) -> Standing:

@@ -1,7 +1,9 @@
 """What a data set is: how it is fetched, and how it becomes tensors."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
 from losslab.settings.schema import Section
 
@@ -9,9 +11,15 @@ from losslab.settings.schema import Section
 class Dataset(Section, ABC):
     """One data set. Subclasses have two fields, `download` and `extract`, with the options of these two steps."""
 
+    @classmethod
+    def to_fetch(cls, download: Mapping[str, Any]) -> Self:
+        """A data set that can be fetched and no more: what `extract` says is to fetch nothing again."""
+        options: Any = cls.model_fields["download"].annotation
+        return cls.model_construct(download=options.model_validate(download))
+
     @abstractmethod
     def fetch(self, raw: Path) -> None:
-        """Fill the empty folder `raw` with what the source gives, verified.
+        """Fill the empty folder `raw` with what the source gives, verified; `download` says how, `extract` is not read.
 
         Raises:
             InputError: the source cannot be reached, or what came is not what it should be.

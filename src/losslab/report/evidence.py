@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from losslab.comparison import leaderboard
-from losslab.comparison.leaderboard import Standing
 from losslab.data import tensors
 from losslab.errors import InputError
 from losslab.evaluation.aggregates import Floats
 from losslab.evaluation.formulas import dice
-from losslab.results import history, paths, predictions, scores, tuning_table
+from losslab.results import history, paths, predictions, scores, standings, tuning_table
+from losslab.results.standings import Standing
 from losslab.settings.params import Params
 from losslab.settings.plans import Cell
 
@@ -85,7 +84,7 @@ def read(params: Params, dataset: str, network: str) -> Evidence:
     test = tensors.read(paths.split_file(dataset, "test"))
     cells = {loss: Cell(dataset, network, loss) for loss in params.grid.losses}
     tables = {loss: scores.read(paths.scores_file(cell)) for loss, cell in cells.items()}
-    board = [row for row in leaderboard.read(paths.LEADERBOARD) if (row.dataset, row.network) == (dataset, network)]
+    board = [row for row in standings.read(paths.LEADERBOARD) if (row.dataset, row.network) == (dataset, network)]
     score = {row.loss: row.mean for row in board if (row.metric, row.threshold) == ("miou", "tuned")}
     board.sort(key=lambda row: (score.get(row.loss) is None, -(score.get(row.loss) or 0.0)))
     return Evidence(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from losslab.comparison.leaderboard import Standing
+from losslab.results.standings import Standing
 
 
 def overview(boards: Mapping[str, Sequence[Standing]]) -> dict[str, Any] | None:

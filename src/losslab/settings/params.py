@@ -139,7 +139,8 @@ class Compare(Section):
 class Report(Section):
     """What the figures show."""
 
-    images: Count
+    images: Count = 6
+    """Test images in each figure that shows some."""
 
 
 class Params(Section):

@@ -83,12 +83,14 @@ class DownloadPlan(Plan):
 
     stage = "download"
     dataset: Spec
+    """Its `kind` and `download`."""
 
 
-class ExtractPlan(DownloadPlan):
+class ExtractPlan(Plan):
     """How one data set becomes tensors."""
 
     stage = "extract"
+    dataset: Spec
 
 
 class TrainPlan(Plan):

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from losslab.comparison.leaderboard import Standing
 from losslab.data import tensors
 from losslab.results import history, paths
 from losslab.results.files import digest
 from losslab.results.runs import Run
+from losslab.results.standings import Standing
 from losslab.settings.plans import Cell
 
 if TYPE_CHECKING:

@@ -16,11 +16,10 @@ from typing import Any
 from safetensors import safe_open
 from tqdm import tqdm
 
-from losslab.comparison import leaderboard
 from losslab.data import tensors
 from losslab.evaluation import metrics
 from losslab.evaluation.aggregates import Draws, class_iou, unweighted
-from losslab.results import boundary_scores, history, paths, predictions, scores
+from losslab.results import boundary_scores, history, paths, predictions, scores, standings
 from losslab.results import runs as results_runs
 from losslab.results.history import Row
 from losslab.results.runs import Run
@@ -67,7 +66,7 @@ def everything(params: Params) -> bool:
         for one, of_cell in its_runs.items():
             done &= _sync_files(one, of_cell)
         if paths.LEADERBOARD.is_file():
-            rows = [row for row in leaderboard.read(paths.LEADERBOARD) if row.dataset == dataset]
+            rows = [row for row in standings.read(paths.LEADERBOARD) if row.dataset == dataset]
             done &= _attempt(partial(summary.write, dataset, its_runs, rows))
     return done
 

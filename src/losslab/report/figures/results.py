@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from losslab.comparison.leaderboard import Standing
 from losslab.report.figures.style import (
     HALF,
     INK,
@@ -21,6 +20,7 @@ from losslab.report.figures.style import (
     signed,
     styled,
 )
+from losslab.results.standings import Standing
 
 Record = Mapping[str, Any]
 """A row of analysis.json: `loss`, what it is about, and `mean`, `low`, `high` or None."""

@@ -1,0 +1,70 @@
+"""Two data sets × two networks × two losses, as `dvc repro` runs them; and a network that is added is trained alone."""
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from projects import new_repository
+
+DATASETS, NETWORKS, LOSSES = ("shapes", "discs"), ("unet", "pooled"), ("bce", "dice")
+
+
+def discs(folder: Path, count: int = 12) -> Path:
+    """Photographs of one disc each, 32×32, beside their masks."""
+    folder.mkdir()
+    rows, columns = np.mgrid[:32, :32]
+    for index in range(count):
+        mask = (rows - 16) ** 2 + (columns - 8 - index) ** 2 < 40
+        Image.fromarray(np.where(mask[..., None], (200, 90, 20), (20, 40, 90)).astype(np.uint8)).save(
+            folder / f"{index}.png"
+        )
+        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / f"{index}_mask.png")
+    return folder
+
+
+def instances(stages: tuple[str, ...], *axes: tuple[str, ...]) -> set[str]:
+    return {f"{stage}@{'-'.join(names)}" for stage in stages for names in product(*axes)}
+
+
+def test_a_grid_of_three_axes_grows_by_a_network(tmp_path: Path, shapes: Path) -> None:
+    project = new_repository(tmp_path / "project")
+
+    def two_datasets(params: dict[str, Any]) -> None:
+        params["datasets"]["shapes"]["download"]["source"] = str(shapes)
+        params["datasets"]["discs"] = {
+            "kind": "mask_folder",
+            "download": {
+                "images": str(discs(tmp_path / "discs")),
+                "image_names": "{id}.png",
+                "mask_names": "{id}_mask.png",
+                "val_share": 0.25,
+                "test_share": 0.25,
+            },
+            "extract": {"image_size": 32, "classes": {"disc": "nonzero"}, "workers": 1},
+        }
+        params["networks"]["pooled"] = {"kind": "pool_upsample"}
+        params["grid"] = {"datasets": list(DATASETS), "networks": ["unet"], "losses": list(LOSSES)}
+        params["train"]["epochs"] = 1
+
+    project.set(two_datasets)
+    ran = project.repro()
+    assert len(ran) == len(set(ran))
+    after = {"plan", "compare", "report"}
+    first = instances(("train", "evaluate"), DATASETS, ("unet",), LOSSES)
+    assert set(ran) == after | instances(("download", "extract"), DATASETS) | first
+
+    project.set(lambda p: p["grid"].update(networks=list(NETWORKS)))
+    assert set(project.repro()) == after | instances(("train", "evaluate"), DATASETS, ("pooled",), LOSSES)
+
+    board = json.loads((project.root / "results/compare/leaderboard.json").read_text())
+    assert {(row["dataset"], row["network"], row["loss"]) for row in board} == set(product(DATASETS, NETWORKS, LOSSES))
+    for dataset, network, loss in product(DATASETS, NETWORKS, LOSSES):
+        assert (project.root / "results/train" / dataset / network / loss / "seed0.safetensors").is_file()
+    metrics = json.loads((project.root / "results/metrics.json").read_text())
+    assert metrics.keys() == set(DATASETS)
+    assert all(by_network.keys() == set(NETWORKS) for by_network in metrics.values())
+    figures = {path.parent for path in (project.root / "results/figures").rglob("*.png")}
+    assert figures == {project.root / "results/figures" / d / n for d, n in product(DATASETS, NETWORKS)}
