@@ -1,6 +1,7 @@
 """A recipe, run from end to end in this process, and every model that it leaves tried on a picture."""
 
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,17 @@ def replay(recipe: dict[str, Any], root: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     [dataset] = recipe["grid"]["datasets"]
-    stages = [("code",), ("download", dataset), ("extract", dataset)]
-    stages += [(stage, dataset, loss) for loss in recipe["grid"]["losses"] for stage in ("train", "evaluate")]
+    stages = [("plan",), ("download", dataset), ("extract", dataset)]
+    for names in product([dataset], recipe["grid"]["networks"], recipe["grid"]["losses"]):
+        stages += [("train", *names), ("evaluate", *names)]
     for stage, *arguments in (*stages, ("compare",), ("report",)):
         monkeypatch.setattr("sys.argv", [stage, *arguments])
         import_module(f"pipeline.{stage}").main()
     assert (root / "results" / "report.html").is_file()
     Image.new("RGB", (90, 60), "teal").save("photo.png")
-    for model in (root / "results" / "models").rglob("seed*.safetensors"):
-        predict.run(["photo.png"], model, root / "masks" / model.parent.name)
-        with Image.open(root / "masks" / model.parent.name / "photo.mask.png") as mask:
+    for model in (root / "results" / "train").rglob("seed*.safetensors"):
+        masks = root / "masks" / model.parent.relative_to(root / "results" / "train")
+        predict.run(["photo.png"], model, masks)
+        with Image.open(masks / "photo.mask.png") as mask:
             assert mask.size == (90, 60)
     return root
