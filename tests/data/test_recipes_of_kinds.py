@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cifar_world import archive
+from flowers_world import folder
+from mask_world import carvana
 from projects import ROOT
 from recipe_world import replay
-from test_cifar_colour import archive
-from test_flowers17 import folder
-from test_mask_folder import carvana
 
 
 def photographs(dataset: dict[str, Any], path: Path) -> None:
@@ -32,32 +33,30 @@ def flowers(dataset: dict[str, Any], path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "stand_in", "model"),
+    ("name", "stand_in", "options"),
     [
         ("carvana_unet", photographs, {"width": 4}),
         ("carvana_unet_cpu", photographs, {"width": 4}),
         ("cifar_colour", pictures, {}),
-        ("cifar_colour", pictures, {"kind": "pool_upsample"}),
-        ("cifar_colour", pictures, {"kind": "strided_transposed"}),
         ("flowers_deeplab", flowers, {}),
     ],
 )
 def test_a_recipe_runs_end_to_end(
     name: str,
     stand_in: Callable[[dict[str, Any], Path], None],
-    model: dict[str, Any],
+    options: dict[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe = yaml.safe_load((ROOT / "recipes" / f"{name}.yaml").read_text())
-    [options] = recipe["datasets"].values()
-    stand_in(options, tmp_path / "source")
-    recipe["model"] |= model
-    if "kind" in model:  # as the recipe's own text says
-        del recipe["model"]["levels"]
+    [entry] = recipe["datasets"].values()
+    stand_in(entry, tmp_path / "source")
+    for network in recipe["networks"].values():
+        network |= options
     recipe["train"] |= {"epochs": 1, "batch_size": 2}
     recipe["compare"]["resamples"] = 50
     recipe["report"]["images"] = 2
     root = replay(recipe, tmp_path / "project", monkeypatch)
-    board = json.loads((root / "results" / "leaderboard.json").read_text())
-    assert {row["loss"] for row in board if row["seeds"]} == set(recipe["grid"]["losses"])
+    board = json.loads((root / "results" / "compare" / "leaderboard.json").read_text())
+    scored = {(row["network"], row["loss"]) for row in board if row["seeds"]}
+    assert scored == set(product(recipe["grid"]["networks"], recipe["grid"]["losses"]))

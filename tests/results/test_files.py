@@ -73,7 +73,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def run(script: str, folder: Path) -> subprocess.Popen[str]:
-    script = f"from pathlib import Path; from losslab.files import *\n{script}"
+    script = f"from pathlib import Path; import os; from losslab.results.files import *\n{script}"
     command = [sys.executable, "-c", script, str(folder)]
     return subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, text=True)
 

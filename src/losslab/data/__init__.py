@@ -14,8 +14,8 @@ __all__ = ["KINDS", "Dataset", "registry"]
 KINDS = {
     "cifar_colour": "cifar_colour:CifarColour",
     "coco": "coco.dataset:Coco",
-    "flowers17": "flowers17:Flowers17",
-    "mask_folder": "mask_folder:MaskFolder",
+    "flowers17": "mask_files.flowers17:Flowers17",
+    "mask_folder": "mask_files.mask_folder:MaskFolder",
     "purdue_shapes": "purdue_shapes:PurdueShapes",
 }
 

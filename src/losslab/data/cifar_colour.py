@@ -17,8 +17,9 @@ import io
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +27,11 @@ from pydantic import Field
 from tqdm import tqdm
 
 from losslab.data.dataset import Dataset
+from losslab.data.extraction import Extracted, SplitImages, write_splits
 from losslab.data.sources import archives, pickles
 from losslab.data.sources.downloads import Downloads
-from losslab.data.tensors import Array, Writer
+from losslab.data.tensors import Array
 from losslab.errors import InputError
-from losslab.results.files import verify, write_json
 from losslab.settings.schema import Section
 
 CATEGORIES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -75,24 +76,15 @@ class CifarColour(Dataset):
         source = self.download.source
         targets = {name: raw / name for name in (*TRAIN, TEST)}
         with Downloads.open() as downloads, tempfile.TemporaryDirectory() as work:
-            path = downloads.file(source)
-            if path.is_dir() and (path / "cifar-10-python.tar.gz").is_file():
-                path /= "cifar-10-python.tar.gz"
-            if path.is_file():
-                try:
-                    verify(path, self.download.md5, source, "md5")
-                except InputError:
-                    if "://" in source:
-                        path.unlink()
-                    raise
+            inner = Path(source, "cifar-10-python.tar.gz")
+            path = downloads.file(str(inner) if inner.is_file() else source, md5=self.download.md5)
             files = archives.open_files(path, source)
-            found = {name.rpartition("/")[2]: name for name in files.names()}
-            missing = targets.keys() - found.keys()
+            members = {name.rpartition("/")[2]: name for name in files.names()}
+            missing = targets.keys() - members.keys()
             if missing:
                 raise InputError(f"{source}: holds no {min(missing)}")
             # By way of a folder: a batch is read once before it counts as raw data.
-            unpacked = {found[name]: Path(work, name) for name in targets}
-            files.copy(unpacked)
+            files.copy({members[name]: Path(work, name) for name in targets})
             for name, target in targets.items():
                 read_batch(Path(work, name))
                 shutil.move(Path(work, name), target)
@@ -108,39 +100,36 @@ class CifarColour(Dataset):
             )
         drawn = np.random.default_rng(options.seed).permutation(wanted)
         train = drawn[options.val_images :][: options.train_images]
-        chosen = {
-            "train": (images, np.sort(train)),
-            "val": (images, np.sort(drawn[: options.val_images])),
-            "test": (test_images, test_wanted[: options.test_images]),
-        }
-        colours = find_colours(images[chosen["train"][1]], options.colours, options.seed)
-        names = tuple("rgb_{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist())
-        splits: dict[str, dict[str, Any]] = {}
-        for split, (source, indices) in chosen.items():
-            batches = "test_batch" if split == "test" else "data_batch"
-            about: dict[str, Any] = {"dataset": "CIFAR-10 colours", "classes": names, "source": batches}
-            with Writer(out / f"{split}.safetensors", **about) as writer:
-                for index in tqdm(indices, desc=split, unit="image", disable=None):
-                    writer.append(str(index), grey(source[index]), colour_planes(source[index], colours))
-            splits[split] = {"kept": len(indices), "left_out": {}}
+        train, val = np.sort(train), np.sort(drawn[: options.val_images])
+        test = test_wanted[: options.test_images]
+        colours = find_colours(images[train], options.colours, options.seed)
+
+        def extracted(images: Array, indices: NDArray[np.int64]) -> Iterator[Extracted]:
+            for index in tqdm(indices, unit="image", disable=None):
+                yield int(index), (grey(images[index]), colour_planes(images[index], colours))
+
+        def left_out(labels: NDArray[np.int64], fitting: int, kept: int) -> dict[str, int]:
+            return {"other_category": len(labels) - fitting, "not_drawn": fitting - kept}
+
         # What is in neither of train and validation is counted once, under train.
-        for split, total, fitting, kept in (
-            ("train", len(labels), len(wanted), len(train) + options.val_images),
-            ("test", len(test_labels), len(test_wanted), splits["test"]["kept"]),
-        ):
-            reasons = {"other_category": total - fitting, "not_drawn": fitting - kept}
-            splits[split]["left_out"] = {reason: count for reason, count in reasons.items() if count}
-        write_json(
-            out / "extract.json",
-            {"source_images": len(labels) + len(test_labels), "splits": splits, "colours": colours.tolist()},
-        )
+        train_left_out = left_out(labels, len(wanted), len(train) + len(val))
+        splits = {
+            "train": SplitImages("data_batch", extracted(images, train), train_left_out),
+            "val": SplitImages("data_batch", extracted(images, val)),
+            "test": SplitImages(TEST, extracted(test_images, test), left_out(test_labels, len(test_wanted), len(test))),
+        }
+        names = ["rgb_{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist()]
+        account = {"source_images": len(labels) + len(test_labels), "colours": colours.tolist()}
+        write_splits(out, "CIFAR-10 colours", names, splits, account)
 
     def _of_category(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         category = self.extract.category
-        found = np.flatnonzero(labels == CATEGORIES.index(category)) if category != "all" else np.arange(len(labels))
-        if not len(found):
+        if category == "all":
+            return np.arange(len(labels))
+        indices = np.flatnonzero(labels == CATEGORIES.index(category))
+        if not len(indices):
             raise InputError(f"extract.category: no image shows a {category}")
-        return found
+        return indices
 
 
 def read_batch(path: Path) -> tuple[Array, NDArray[np.int64]]:

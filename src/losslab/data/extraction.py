@@ -1,148 +1,116 @@
-"""Images that have a mask file each: what a fetch selected of them, and how they become tensors."""
+"""The images of every split become tensors, and extract.json accounts for each of them: kept, or left out for a reason.
+
+All kinds of data sets are written here; a kind says which images there are and what each is like.
+"""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-import numpy as np
+from pydantic import Field
 
-from losslab.data.label_maps import Labels
-from losslab.data.photos import Unusable, read_image, reduce_mask
+from losslab.data.photos import VANISHED
 from losslab.data.tensors import Array, Writer
-from losslab.data.workers import Workers
 from losslab.errors import InputError
 from losslab.results.files import write_json
+from losslab.settings.schema import Section
+
+S = TypeVar("S")
+
+Extracted = tuple[str | int, tuple[Array, Array] | str]
+"""An image's id, and its pixels `[3, H, W]` and masks `[C, H, W]`, or the reason why there are none."""
 
 
-class Pair(msgspec.Struct):
-    """One image and its mask, below the raw folder's `images` and `masks`."""
+class FileOptions(Section):
+    """How image files become tensors, whatever the masks are."""
 
-    image: str
-    mask: str
+    image_size: Annotated[int, Field(ge=8, le=4096)]
+    """Pixels; the side of the square that every image is fitted into, whatever its size."""
+    max_unreadable: Annotated[int, Field(ge=0)] = 10
+    """Images that may be missing, damaged or at odds with their masks; they are left out and listed."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Processes; none: one for each processor. The result is the same."""
 
 
-class PairSplit(msgspec.Struct):
-    """What one split gets; `left_out` counts by reason."""
+@dataclass(frozen=True)
+class SplitImages:
+    """One split of a data set.
+
+    Args:
+        source: the source's name of the split.
+        images: each image, read once.
+        left_out: reason → how many images of the source are not among `images`.
+        account: what else extract.json says of the split; looked at when all images have been read.
+    """
 
     source: str
-    pairs: list[Pair]
-    left_out: dict[str, int]
+    images: Iterable[Extracted]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    account: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Pairs(msgspec.Struct):
-    """The content of selection.json."""
+def write_splits(
+    out: Path,
+    dataset: str,
+    classes: Sequence[str],
+    splits: Mapping[str, SplitImages],
+    account: Mapping[str, Any],
+    max_unreadable: int | None = None,
+) -> None:
+    """Fill `out` with the tensors of every split and extract.json.
 
-    source_images: int
-    source_masks: int
-    splits: dict[str, PairSplit]
+    Args:
+        out: an empty folder.
+        dataset: what the metadata of the tensors call the data set.
+        classes: names of the planes.
+        splits: split → its images.
+        account: what else extract.json says; looked at when all images have been read.
+        max_unreadable: how many images may have a reason in place of pixels; they are listed. None: every image is
+            known to be readable, and there is no such list.
 
-    def write(self, raw: Path) -> None:
-        (raw / "selection.json").write_bytes(msgspec.json.encode(self))
+    Raises:
+        InputError: too many images are unreadable, or no image of a split is left.
+    """
+    unreadable: list[dict[str, Any]] = []
+    accounts: dict[str, Any] = {}
+    for name, split in splits.items():
+        left_out = Counter(split.left_out)
+        with Writer(out / f"{name}.safetensors", dataset=dataset, classes=classes, source=split.source) as writer:
+            for image_id, result in split.images:
+                if not isinstance(result, str):
+                    writer.append(str(image_id), *result)
+                    continue
+                left_out[result] += 1
+                if result != VANISHED:
+                    unreadable.append({"split": name, "id": image_id, "reason": result})
+                if len(unreadable) > (max_unreadable or 0):
+                    listed = ", ".join("{split} {id} ({reason})".format(**entry) for entry in unreadable[:5])
+                    raise InputError(f"more than extract.max_unreadable images cannot be read: {listed}")
+            if not writer.ids:
+                raise InputError(f"no image of {name} is left: {dict(left_out)}")
+        accounts[name] = {"kept": len(writer.ids), "left_out": +left_out, **split.account}  # + drops counts of 0
+    listing = {} if max_unreadable is None else {"unreadable": unreadable}
+    write_json(out / "extract.json", {**account, "splits": accounts, **listing})
 
 
-def read_pairs(raw: Path) -> Pairs:
-    """What the fetch selected.
+def write_selection(raw: Path, selection: msgspec.Struct) -> None:
+    """Keep in the folder `raw` what a fetch selected, for the extraction."""
+    (raw / "selection.json").write_bytes(msgspec.json.encode(selection))
+
+
+def read_selection(raw: Path, kind: type[S]) -> S:
+    """What the fetch into `raw` selected.
 
     Raises:
         InputError: `raw` has no selection, or a damaged one.
     """
     path = raw / "selection.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Pairs)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How pairs become tensors.
-
-    Args:
-        dataset: name of the data set.
-        classes: names of the planes.
-        labels: how a mask file gives the planes.
-        image_size: side of images and masks, pixels.
-        max_unreadable: pairs that may be damaged or disagree; they are left out and listed.
-        workers: processes; none: one for each processor.
-    """
-
-    dataset: str
-    classes: tuple[str, ...]
-    labels: Labels
-    image_size: int
-    max_unreadable: int
-    workers: int | None
-
-
-def write_tensors(selection: Pairs, recipe: Recipe, raw: Path, out: Path) -> None:
-    """Fill `out` with the tensors of every split and extract.json.
-
-    The image is reduced with antialiasing, each plane of the mask by area: 1 where at least half of a small pixel is
-    covered. An image whose mask is empty is kept.
-
-    Raises:
-        InputError: a mask has a label that nothing was said of, too many pairs are unreadable, or none is left.
-    """
-    unreadable: list[dict[str, str]] = []
-    other: Counter[str] = Counter()
-    splits = {}
-    pairs = sum(len(split.pairs) for split in selection.splits.values())
-    with Workers(_extract, recipe.workers, pairs) as workers:
-        for name, split in selection.splits.items():
-            reasons, kept = Counter(split.left_out), 0
-            jobs = [_Job(raw, pair.image, pair.mask, recipe.labels, recipe.image_size) for pair in split.pairs]
-            about: dict[str, Any] = {"dataset": recipe.dataset, "classes": recipe.classes, "source": split.source}
-            with Writer(out / f"{name}.safetensors", **about) as writer:
-                for pair, result in zip(split.pairs, workers.map(jobs), strict=True):
-                    if isinstance(result, str):
-                        reasons[result] += 1
-                        unreadable.append({"split": name, "id": pair.image, "reason": result})
-                        _bound(unreadable, recipe.max_unreadable)
-                    else:
-                        image, masks, labels = result
-                        writer.append(pair.image, image, masks)
-                        other.update(labels)
-                        kept += 1
-                if not kept:
-                    raise InputError(f"no image of {name} is left: {dict(reasons)}")
-            splits[name] = {"kept": kept, "left_out": dict(reasons)}
-    write_json(
-        out / "extract.json",
-        {
-            "source_images": selection.source_images,
-            "source_masks": selection.source_masks,
-            "splits": splits,
-            "unreadable": unreadable,
-            "background_pixels": dict(other),
-        },
-    )
-
-
-class _Job(NamedTuple):
-    raw: Path
-    image: str
-    mask: str
-    labels: Labels
-    size: int
-
-
-def _extract(job: _Job) -> tuple[Array, Array, dict[str, int]] | str:
-    """An image `[3, S, S]`, its masks `[C, S, S]` and its background labels → pixels at full size; or why not."""
-    try:
-        masks, other = job.labels.read(job.raw / "masks" / job.mask)
-        _, height, width = masks.shape
-        image = read_image(job.raw / "images" / job.image, width, height, job.size)
-    except Unusable as reason:
-        return str(reason)
-    small = [reduce_mask(mask, job.size) for mask in masks]
-    return image, np.stack(small), other
-
-
-def _bound(unreadable: list[dict[str, str]], most: int) -> None:
-    if len(unreadable) > most:
-        listed = ", ".join(f"{entry['split']} {entry['id']} ({entry['reason']})" for entry in unreadable[:5])
-        raise InputError(f"more than extract.max_unreadable images cannot be read: {listed}")

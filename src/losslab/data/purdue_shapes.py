@@ -9,19 +9,21 @@ the task is multi-label.
 import gzip
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, StringConstraints
 
 from losslab.data.dataset import Dataset
+from losslab.data.extraction import SplitImages, write_splits
 from losslab.data.sources import pickles
 from losslab.data.sources.archives import open_files
-from losslab.data.sources.http import fetch_url
+from losslab.data.sources.http import Fetcher
 from losslab.data.sources.packages import fetch_package
-from losslab.data.tensors import Array, Writer
+from losslab.data.tensors import Array
 from losslab.errors import InputError
-from losslab.results.files import digest, verify, write_json
+from losslab.results.files import digest, verify
 from losslab.settings.schema import Section
 
 CLASSES = ("rectangle", "triangle", "disk", "oval", "star")
@@ -86,7 +88,8 @@ class PurdueShapes(Dataset):
             archive = fetch_package(source, work, sha256)
         elif "://" in source:
             archive = work / "archive"
-            fetch_url(source, archive, sha256)
+            with Fetcher() as fetcher:
+                fetcher.fetch(source, archive, sha256, progress=True)
         elif Path(source).is_dir():
             return Path(source)
         else:
@@ -97,48 +100,27 @@ class PurdueShapes(Dataset):
     def write_tensors(self, raw: Path, out: Path) -> None:
         options = self.extract
         train_file, test_file = (raw / name for name in (self.download.train_file, self.download.test_file))
-        images, masks = read_file(train_file)
+        train, test = read_file(train_file), read_file(test_file)
         wanted = options.train_images + options.val_images
-        if wanted > len(images):
-            raise InputError(
-                f"extract.train_images + val_images: {wanted} is more than the {len(images)} of {train_file.name}"
-            )
-        drawn = np.random.default_rng(options.seed).permutation(len(images))
-        chosen = {
-            "val": np.sort(drawn[: options.val_images]),
-            "train": np.sort(drawn[options.val_images : wanted]),
-        }
-        for split, indices in chosen.items():
-            _write(out, split, train_file.name, images, masks, indices)
+        for option, count, file, images in (
+            ("train_images + val_images", wanted, train_file, train[0]),
+            ("test_images", options.test_images, test_file, test[0]),
+        ):
+            if count > len(images):
+                raise InputError(f"extract.{option}: {count} is more than the {len(images)} of {file.name}")
+        drawn = np.random.default_rng(options.seed).permutation(len(train[0]))
 
-        not_drawn = {"train": len(images) - wanted}
-        images, masks = read_file(test_file)
-        if options.test_images > len(images):
-            raise InputError(
-                f"extract.test_images: {options.test_images} is more than the {len(images)} of {test_file.name}"
-            )
-        _write(out, "test", test_file.name, images, masks, np.arange(options.test_images))
-        not_drawn["test"] = len(images) - options.test_images
-        kept = {"train": options.train_images, "val": options.val_images, "test": options.test_images}
+        def split(file: Path, arrays: tuple[Array, Array], indices: NDArray[np.int64], not_drawn: int) -> SplitImages:
+            extracted = ((int(index), (arrays[0][index], arrays[1][index])) for index in np.sort(indices))
+            return SplitImages(file.name, extracted, {"not_drawn": not_drawn})
+
         splits = {
-            split: {
-                "kept": count,
-                "left_out": {"not_drawn": not_drawn[split]} if not_drawn.get(split) else {},
-            }
-            for split, count in kept.items()
+            "train": split(train_file, train, drawn[options.val_images : wanted], len(train[0]) - wanted),
+            "val": split(train_file, train, drawn[: options.val_images], 0),
+            "test": split(test_file, test, np.arange(options.test_images), len(test[0]) - options.test_images),
         }
-        write_json(
-            out / "extract.json",
-            {"source_images": sum(kept.values()) + sum(not_drawn.values()), "splits": splits},
-        )
-
-
-def _write(out: Path, split: str, source: str, images: Array, masks: Array, indices: Any) -> None:
-    with Writer(
-        out / f"{split}.safetensors", dataset="PurdueShapes5MultiObject", classes=CLASSES, source=source
-    ) as writer:
-        for index in indices:
-            writer.append(str(index), images[index], masks[index])
+        account = {"source_images": len(train[0]) + len(test[0])}
+        write_splits(out, "PurdueShapes5MultiObject", CLASSES, splits, account)
 
 
 def read_file(path: Path) -> tuple[Array, Array]:

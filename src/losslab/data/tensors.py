@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,9 +38,9 @@ class Split:
 class Writer:
     """Append images and masks one at a time; the file appears, whole, when the `with` block ends well."""
 
-    def __init__(self, path: Path, *, dataset: str, classes: tuple[str, ...], source: str) -> None:
+    def __init__(self, path: Path, *, dataset: str, classes: Sequence[str], source: str) -> None:
         self.path = path
-        self.about: dict[str, Any] = {"dataset": dataset, "classes": list(classes), "source": source}
+        self.metadata: dict[str, Any] = {"dataset": dataset, "classes": list(classes), "source": source}
         self.ids: list[str] = []
         self.shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
@@ -85,7 +86,7 @@ class Writer:
 
     def _header(self) -> bytes:
         header: dict[str, Any] = {
-            "__metadata__": {"losslab": json.dumps(self.about | {"ids": self.ids}, sort_keys=True)}
+            "__metadata__": {"losslab": json.dumps(self.metadata | {"ids": self.ids}, sort_keys=True)}
         }
         start = 0
         for name, shape in zip(("images", "masks"), self.shapes or (), strict=True):
@@ -107,15 +108,15 @@ def read(path: Path) -> Split:
     try:
         with path.open("rb") as file:
             header, start = _read_header(file)
-        about = json.loads(header["__metadata__"]["losslab"])
+        metadata = json.loads(header["__metadata__"]["losslab"])
         images, masks = (_map(path, header[name], start) for name in ("images", "masks"))
         split = Split(
             images,
             masks,
-            dataset=about["dataset"],
-            classes=tuple(about["classes"]),
-            ids=tuple(about["ids"]),
-            source=about["source"],
+            dataset=metadata["dataset"],
+            classes=tuple(metadata["classes"]),
+            ids=tuple(metadata["ids"]),
+            source=metadata["source"],
         )
         if not all(isinstance(text, str) for text in (split.dataset, split.source, *split.classes, *split.ids)):
             raise TypeError("names are not text")

@@ -72,9 +72,9 @@ def verify(path: Path, expected: str | None, source: str, algorithm: str = "sha2
     Raises:
         InputError: they differ.
     """
-    if expected is not None and (found := digest(path, algorithm)) != expected:
+    if expected is not None and (actual := digest(path, algorithm)) != expected:
         raise InputError(
-            f"{source}: {algorithm} is {found}, not {expected}: damaged on the way, or another file; try again"
+            f"{source}: {algorithm} is {actual}, not {expected}: damaged on the way, or another file; try again"
         )
 
 

@@ -198,8 +198,8 @@ def test_no_annotation_file_makes_a_traceback_in_5000_cases(edits: list[tuple[st
 
 FULL_SIZE = """
 import json, resource, sys, time
-from losslab.data.coco_annotations import read
-from losslab.data.coco_selection import Rules, judge, selected
+from losslab.data.coco.annotations import read
+from losslab.data.coco.selection import Rules, judge, selected
 import numpy as np
 started = time.perf_counter()
 with open(sys.argv[1], "rb") as file:

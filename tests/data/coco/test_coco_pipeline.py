@@ -3,21 +3,14 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from coco_world import Server, coco_file, official, serve, write_set
+from coco_world import Server, coco_file, official, write_set
 from projects import ROOT, Project
 
 from losslab.data import tensors
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serve() as world:
-        yield world
 
 
 def add(project: Project, name: str, download: dict[str, Any], image_size: int) -> None:
@@ -34,8 +27,8 @@ def repository(project: Project, cache: str) -> Project:
 
 
 def stages(name: str) -> set[str]:
-    runs = {f"{stage}@{name}-{loss}" for stage in ("train", "evaluate") for loss in ("bce", "dice")}
-    return {"code", f"download@{name}", f"extract@{name}", *runs, "compare", "report"}
+    runs = {f"{stage}@{name}-unet-{loss}" for stage in ("train", "evaluate") for loss in ("bce", "dice")}
+    return {"plan", f"download@{name}", f"extract@{name}", *runs, "compare", "report"}
 
 
 def own_data(folder: Path) -> dict[str, Any]:
@@ -47,8 +40,8 @@ def own_data(folder: Path) -> dict[str, Any]:
 
 def test_own_data_goes_from_one_entry_to_tensors(project: Project, tmp_path: Path) -> None:
     add(project, "cells", own_data(tmp_path / "mine"), 16)
-    for stage in ("download", "extract"):
-        done = project.stage(stage, "cells", PYTHONPATH="src")
+    for stage in (["plan"], ["download", "cells"], ["extract", "cells"]):
+        done = project.stage(*stage, PYTHONPATH="src")
         assert done.returncode == 0, done.stderr
     account = json.loads((project.root / "data/tensors/cells/extract.json").read_text())
     assert {name: split["kept"] for name, split in account["splits"].items()} == {"train": 28, "val": 4, "test": 8}
@@ -58,6 +51,7 @@ def test_own_data_goes_from_one_entry_to_tensors(project: Project, tmp_path: Pat
 
 def test_a_wrong_entry_is_one_line_and_leaves_no_folder(project: Project, tmp_path: Path) -> None:
     add(project, "cells", own_data(tmp_path / "mine") | {"classes": ["cel"]}, 16)
+    assert project.stage("plan").returncode == 0
     done = project.stage("download", "cells", PYTHONPATH="src")
     file = tmp_path / "mine/annotations/instances_all.json"
     assert done.stderr == f"error: {file}: has no class 'cel'; did you mean 'cell'? known: cell, dust\n"
@@ -71,7 +65,7 @@ def test_own_data_goes_from_one_entry_to_the_report(project: Project, tmp_path: 
     add(project, "cells", own_data(tmp_path / "mine"), 16)
     repository(project, "copy")
     assert set(project.repro()) == stages("cells")
-    board = json.loads((project.root / "results/leaderboard.json").read_text())
+    board = json.loads((project.root / "results/compare/leaderboard.json").read_text())
     assert {(row["dataset"], row["loss"], row["images"]) for row in board} == {
         ("cells", "bce", 8),
         ("cells", "dice", 8),
@@ -114,7 +108,7 @@ def test_coco_goes_to_the_report_from_a_server_and_from_a_folder(
     before = {path: path.stat() for path in sorted(coco_mini.rglob("*.*"))}
     where = {"annotations": str(coco_mini), "images": str(coco_mini)}
     project.set(lambda params: params["datasets"]["coco"]["download"].update(where | {"min_box": 20}))
-    assert project.repro("evaluate@coco-bce") == ["code", "download@coco"]
+    assert project.repro("evaluate@coco-unet-bce") == ["plan", "download@coco"]
     assert len(server.requests) == 1
     assert all(
         path.stat().st_mode == stat.st_mode and path.stat().st_nlink == stat.st_nlink for path, stat in before.items()

@@ -11,29 +11,22 @@ import sys
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from coco_world import Server, coco_file, dataset, official, run, serve, wait_for, write_set
+from coco_world import Server, coco_file, dataset, official, run, wait_for, write_set
 from PIL import Image
+from projects import ROOT
 from pycocotools.coco import COCO
 
 from losslab.data import tensors
 from losslab.data.coco import sources
 from losslab.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
 WANTED = {"train": "train2017", "test": "val2017", "classes": ("person", "cat", "dog"), "instances": "one_of_class"}
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -42,12 +35,6 @@ def coco_mini() -> Path:
     if not folder.is_dir():
         pytest.skip("shared/coco_mini, 343 real COCO images, is not here")
     return folder
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serve() as world:
-        yield world
 
 
 def area_reduced(mask: np.ndarray, size: int) -> np.ndarray:
@@ -196,7 +183,7 @@ def test_a_fetch_killed_midway_fetches_only_what_is_missing(tmp_path: Path, serv
 
     server.misbehave = slow_after_ten
     code = f"""if True:
-        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import sys; sys.path.insert(0, {str(ROOT / "tests/support")!r})
         from pathlib import Path; from coco_world import dataset
         Path('raw').mkdir(); dataset('', **{where!r}).fetch(Path('raw'))"""
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -216,7 +203,7 @@ def test_a_fetch_killed_midway_fetches_only_what_is_missing(tmp_path: Path, serv
 def test_two_processes_share_downloads_and_fetch_each_file_once(tmp_path: Path, server: Server) -> None:
     where = official(server, write_set(tmp_path / "set", coco_file(30)), ("all",))
     code = f"""if True:
-        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import sys; sys.path.insert(0, {str(ROOT / "tests/support")!r})
         from pathlib import Path; from coco_world import dataset
         raw = Path(sys.argv[1]); raw.mkdir(); dataset('', **{where!r}).fetch(raw)"""
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -434,8 +421,3 @@ def test_binary_planes_hold_every_class(tmp_path: Path) -> None:
     assert store.classes == ("foreground",)
     assert store.masks.shape[1] == 1
     assert store.masks.any(axis=(1, 2, 3)).all()
-
-
-def test_losslab_data_imports_no_torch() -> None:
-    code = "import sys, losslab.data.coco; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, check=True)

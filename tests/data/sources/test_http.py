@@ -6,12 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from coco_world import Server, serve, wait_for
+from coco_world import Server, wait_for
 
 from losslab.data.sources.http import Absent, Fetcher, Patience
 from losslab.errors import InputError
@@ -21,11 +20,9 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 HASTY = Patience(attempts=3, stall=0.5, backoff=0.01, longest_wait=2)
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serve() as world:
-        world.files["/file"] = BODY
-        yield world
+@pytest.fixture(autouse=True)
+def _file(server: Server) -> None:
+    server.files["/file"] = BODY
 
 
 def fetch(server: Server, path: Path, sha256: str | None = None, name: str = "/file") -> None:
@@ -212,9 +209,9 @@ def test_a_download_killed_midway_goes_on_where_it_was(server: Server, tmp_path:
         time.sleep(30)
 
     server.misbehave = first_time(slowly)
-    code = (
-        f"from pathlib import Path; from losslab.data.fetch import fetch_url; fetch_url('{server.url}/file', Path('f'))"
-    )
+    code = f"""from pathlib import Path
+from losslab.data.sources.http import Fetcher
+Fetcher().fetch('{server.url}/file', Path('f'))"""
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     )

@@ -135,9 +135,9 @@ def _decode(text: bytes | Raw, kind: Any, source: str, place: str = "$") -> Any:
 
 def _ids(records: list[Any], source: str, kind: str) -> NDArray[np.int64]:
     ids = np.fromiter((record.id for record in records), np.int64, len(records))
-    found, counts = np.unique(ids, return_counts=True)
-    if len(found) < len(ids):
-        raise InputError(f"{source}: {kind}: id {found[counts > 1][0]} is used {counts[counts > 1][0]} times")
+    unique, counts = np.unique(ids, return_counts=True)
+    if len(unique) < len(ids):
+        raise InputError(f"{source}: {kind}: id {unique[counts > 1][0]} is used {counts[counts > 1][0]} times")
     return ids
 
 

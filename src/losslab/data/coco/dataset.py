@@ -5,10 +5,10 @@ full size and reduces both image and mask. `extract.json` accounts for every ima
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import msgspec
 import numpy as np
 from pydantic import Field, model_validator
 
@@ -17,12 +17,18 @@ from losslab.data.coco.extraction import Job, Result, extract
 from losslab.data.coco.selection import Rules, Selection, SplitSelection, judge, left_out, nothing_selected, selected
 from losslab.data.coco.sources import annotation_text, bring_images
 from losslab.data.dataset import Dataset
+from losslab.data.extraction import (
+    Extracted,
+    FileOptions,
+    SplitImages,
+    read_selection,
+    write_selection,
+    write_splits,
+)
 from losslab.data.sources.downloads import Downloads
 from losslab.data.splits import SPLITS, MaxImages, Share, draw
-from losslab.data.tensors import Writer
 from losslab.data.workers import Workers
 from losslab.errors import InputError
-from losslab.results.files import write_json
 from losslab.settings.schema import Section, invalid
 
 
@@ -64,16 +70,11 @@ class Download(Section):
         return self
 
 
-class Extract(Section):
+class Extract(FileOptions):
     """How images and outlines become tensors."""
 
-    image_size: Annotated[int, Field(ge=8, le=4096)]
     planes: Literal["binary", "per_class"]
     """One plane for whatever the object is, or one for each of `classes`."""
-    max_unreadable: Annotated[int, Field(ge=0)] = 10
-    """Selected images that may be missing, damaged or badly outlined; they are left out and listed."""
-    workers: Annotated[int, Field(ge=1)] | None = None
-    """Processes; none: one for each processor. The result is the same."""
 
 
 class Coco(Dataset):
@@ -92,7 +93,7 @@ class Coco(Dataset):
                 lacking = bring_images(options.images, folder, pairs, downloads, options.max_missing)
                 for image in targets:
                     image.lacking = lacking.get(raw / image.file, "")
-        (raw / "selection.json").write_bytes(msgspec.json.encode(selection))
+        write_selection(raw, selection)
 
     def _select(self, downloads: Downloads) -> tuple[Selection, dict[str, list[dict[str, Any]]]]:
         """What is wanted, and for each split the whole records of its images."""
@@ -147,31 +148,29 @@ class Coco(Dataset):
         )
 
     def write_tensors(self, raw: Path, out: Path) -> None:
-        selection = read_selection(raw)
-        unreadable: list[dict[str, Any]] = []
-        images = sum(len(split.images) for split in selection.splits.values())
-        with Workers(extract, self.extract.workers, images) as workers:
+        selection = read_selection(raw, Selection)
+        planes = ("foreground",) if self.extract.planes == "binary" else selection.classes
+        count = sum(len(split.images) for split in selection.splits.values())
+        with Workers(extract, self.extract.workers, count) as workers:
             splits = {
-                name: self._write_split(name, split, selection.classes, raw, out, workers, unreadable)
+                name: self._split(split, selection.classes, planes, raw, workers)
                 for name, split in selection.splits.items()
             }
-        about = {"source_images": selection.source_images, "source_annotations": selection.source_annotations}
-        write_json(out / "extract.json", {**about, "splits": splits, "unreadable": unreadable})
+            account = {"source_images": selection.source_images, "source_annotations": selection.source_annotations}
+            write_splits(out, "COCO", planes, splits, account, self.extract.max_unreadable)
 
-    def _write_split(
+    def _split(
         self,
-        name: str,
         split: SplitSelection,
         classes: tuple[str, ...],
+        planes: tuple[str, ...],
         raw: Path,
-        out: Path,
         workers: Workers[Job, Result],
-        unreadable: list[dict[str, Any]],
-    ) -> dict[str, Any]:
-        """Write one split's tensors; its account, and what cannot be read added to `unreadable`."""
-        planes = ("foreground",) if self.extract.planes == "binary" else classes
-        reasons, outlines = Counter(split.left_out), Counter(split.annotations_left_out)
+    ) -> SplitImages:
+        """One split's images; its annotations, and the classes of the objects, are counted as they are read."""
         kept = dict.fromkeys(classes, 0)
+        left_out = Counter(split.annotations_left_out)
+        annotations: dict[str, Any] = {"kept": 0, "left_out": left_out}
         jobs = [
             Job(
                 path=raw / image.file,
@@ -185,44 +184,15 @@ class Coco(Dataset):
             )
             for image in split.images
         ]
-        with Writer(out / f"{name}.safetensors", dataset="COCO", classes=planes, source=split.source) as writer:
+
+        def images() -> Iterator[Extracted]:
             for image, result in zip(split.images, workers.map(jobs), strict=True):
                 if isinstance(result, str):
-                    reasons[result] += 1
-                    outlines[result] += image.annotations
-                    if result != "mask_vanishes":  # that one is the doing of image_size, not of the source
-                        unreadable.append({"split": name, "id": image.id, "reason": result})
-                        self._bound(unreadable)
+                    left_out[result] += image.annotations
                 else:
-                    writer.append(str(image.id), *result)
-                    outlines.update(image.ignored)
+                    left_out.update(image.ignored)
                     kept[image.category] += 1
-            total = sum(kept.values())
-            if not total:
-                raise InputError(f"no image of {name} is left: {dict(reasons)}")
-        return {
-            "kept": total,
-            "classes": kept,
-            "left_out": dict(reasons),
-            "annotations": {"kept": total, "left_out": dict(outlines)},
-        }
+                    annotations["kept"] += 1
+                yield image.id, result
 
-    def _bound(self, unreadable: list[dict[str, Any]]) -> None:
-        if len(unreadable) > self.extract.max_unreadable:
-            listed = ", ".join(f"{entry['split']} {entry['id']} ({entry['reason']})" for entry in unreadable[:5])
-            raise InputError(f"more than extract.max_unreadable images cannot be read: {listed}")
-
-
-def read_selection(raw: Path) -> Selection:
-    """What `fetch` selected.
-
-    Raises:
-        InputError: `raw` has no selection, or a damaged one.
-    """
-    path = raw / "selection.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Selection)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; run `dvc repro`") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
+        return SplitImages(split.source, images(), split.left_out, {"classes": kept, "annotations": annotations})

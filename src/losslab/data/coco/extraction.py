@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from losslab.data.coco.outlines import rasterise
-from losslab.data.photos import Unusable, read_image, reduce_mask
+from losslab.data.photos import VANISHED, Unusable, read_image, reduce_mask
 from losslab.data.tensors import Array
 
 Result = tuple[Array, Array] | str
@@ -38,7 +38,7 @@ def extract(job: Job) -> Result:
         mask = reduce_mask(rasterise(job.segmentation, job.width, job.height), job.size)
         image = read_image(job.path, job.width, job.height, job.size)
         if not mask.any():
-            raise Unusable("mask_vanishes")
+            raise Unusable(VANISHED)
     except Unusable as reason:
         return str(reason)
     masks = np.zeros((job.planes, job.size, job.size), np.uint8)

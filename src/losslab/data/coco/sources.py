@@ -28,10 +28,10 @@ def annotation_text(location: str, inside: str, sha256: str | None, downloads: D
     """
     path = downloads.file(location, sha256)
     if path.is_dir():
-        found = next((p for p in (path / inside, path / Path(inside).name) if p.is_file()), None)
-        if found is None:
+        file = next((p for p in (path / inside, path / Path(inside).name) if p.is_file()), None)
+        if file is None:
             raise InputError(f"{location}: holds no {inside}")
-        return found.read_bytes(), str(found)
+        return file.read_bytes(), str(file)
     if not path.is_file():
         raise InputError(f"{location}: not found")
     if not zipfile.is_zipfile(path):

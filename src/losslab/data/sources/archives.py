@@ -116,7 +116,7 @@ class _Zip(Files):
 
     @contextmanager
     def _open(self) -> Iterator[zipfile.ZipFile]:
-        with _told(self.location), zipfile.ZipFile(self.path) as archive:
+        with _naming(self.location), zipfile.ZipFile(self.path) as archive:
             yield archive
 
 
@@ -153,12 +153,13 @@ class _Tar(Files):
 
     @contextmanager
     def _open(self) -> Iterator[tarfile.TarFile]:
-        with _told(self.location), tarfile.open(self.path) as archive:
+        with _naming(self.location), tarfile.open(self.path) as archive:
             yield archive
 
 
 @contextmanager
-def _told(location: str) -> Iterator[None]:
+def _naming(location: str) -> Iterator[None]:
+    """What is wrong with an archive is said of its location."""
     try:
         yield
     except BROKEN as error:

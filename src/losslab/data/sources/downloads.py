@@ -10,6 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from losslab.data.sources.http import Fetcher
+from losslab.errors import InputError
+from losslab.results.files import verify
 
 
 class Downloads:
@@ -34,10 +36,21 @@ class Downloads:
         name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(urlsplit(url).path).name)[-80:]
         return self.folder / key[:2] / f"{key[:16]}-{name}"
 
-    def file(self, location: str, sha256: str | None = None) -> Path:
-        """A local path, or that of a URL, fetched now unless it is there."""
-        if "://" not in location:
-            return Path(location)
-        path = self.path(location)
-        self.fetcher.fetch(location, path, sha256, progress=True)
+    def file(self, location: str, sha256: str | None = None, md5: str | None = None) -> Path:
+        """A local path, or that of a URL, fetched now unless it is kept already; a folder has no checksum.
+
+        Raises:
+            InputError: it cannot be fetched, or has another checksum; then what was fetched is not kept.
+        """
+        path = Path(location)
+        if "://" in location:
+            path = self.path(location)
+            self.fetcher.fetch(location, path, sha256, progress=True)
+        if path.is_file():
+            try:
+                verify(path, md5, location, "md5")
+            except InputError:
+                if "://" in location:
+                    path.unlink()
+                raise
         return path

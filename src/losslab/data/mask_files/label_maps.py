@@ -121,11 +121,11 @@ def _counts(values: NDArray[Any]) -> list[tuple[int, int]]:
     """Each value of an image, and in how many pixels."""
     if values.dtype == np.uint8:
         counts = np.bincount(values.ravel(), minlength=256)
-        found = np.flatnonzero(counts)
-        counts = counts[found]
+        unique = np.flatnonzero(counts)
+        counts = counts[unique]
     else:
-        found, counts = np.unique(values, return_counts=True)
-    return list(zip(found.tolist(), counts.tolist(), strict=True))
+        unique, counts = np.unique(values, return_counts=True)
+    return list(zip(unique.tolist(), counts.tolist(), strict=True))
 
 
 def _number(label: int | str) -> int:

@@ -23,13 +23,13 @@ import numpy as np
 from pydantic import Field, StringConstraints
 
 from losslab.data.dataset import Dataset
-from losslab.data.extraction import Pair, Pairs, PairSplit, Recipe, read_pairs, write_tensors
-from losslab.data.label_maps import Labels
+from losslab.data.extraction import FileOptions, write_selection
+from losslab.data.mask_files.label_maps import Labels
+from losslab.data.mask_files.pairs import Pair, Pairs, PairSplit, write_pairs
 from losslab.data.sources.archives import Files, open_files
 from losslab.data.sources.downloads import Downloads
 from losslab.data.splits import SPLITS
 from losslab.errors import InputError
-from losslab.results.files import verify
 from losslab.settings.schema import Section
 
 FileName = Literal["17flowers.tgz", "trimaps.tgz", "datasplits.mat"]
@@ -52,17 +52,12 @@ class Download(Section):
     """Which of the three official partitions; each has 680 training, 340 validation and 340 test images."""
 
 
-class Extract(Section):
+class Extract(FileOptions):
     """How photographs and trimaps become tensors."""
 
-    image_size: Annotated[int, Field(ge=8, le=4096)]
     flower: Colour = "#800000"
     background: tuple[Colour, ...] = ("#808000", "#000000")
     """Colours in the trimaps, unlabelled among them."""
-    max_unreadable: Annotated[int, Field(ge=0)] = 10
-    """Pairs that may be damaged or differ in size; they are left out and listed."""
-    workers: Annotated[int, Field(ge=1)] | None = None
-    """Processes; none: one for each processor. The result is the same."""
 
 
 class Flowers17(Dataset):
@@ -75,37 +70,27 @@ class Flowers17(Dataset):
         with Downloads.open() as downloads:
             images = _open(self._file(IMAGES, "jpg", downloads))
             trimaps = _open(self._file(TRIMAPS, "trimaps", downloads))
-            partitions = self._file(PARTITIONS, "", downloads)
+            partitions = self._file(PARTITIONS, PARTITIONS, downloads)
             lists = read_partition(partitions, self.download.partition)
             image_of, trimap_of = _numbered(images, "jpg"), _numbered(trimaps, "png")
             selection = select(image_of.keys(), trimap_of.keys(), lists)
             numbers = {number for numbers in lists.values() for number in numbers} & trimap_of.keys()
             images.copy({image_of[number]: raw / "images" / _name(number, "jpg") for number in numbers})
             trimaps.copy({trimap_of[number]: raw / "masks" / _name(number, "png") for number in numbers})
-        selection.write(raw)
+        write_selection(raw, selection)
 
     def _file(self, name: FileName, unpacked: str, downloads: Downloads) -> Path:
-        source, md5 = self.download.source.rstrip("/"), self.download.md5.get(name)
-        if "://" not in source:
-            found = next((path for path in (Path(source, name), Path(source, unpacked)) if path.exists()), None)
-            if found is None:
+        source = self.download.source.rstrip("/")
+        location = f"{source}/{name}"
+        if "://" not in source and not Path(location).exists():
+            location = f"{source}/{unpacked}"
+            if not Path(location).exists():
                 raise InputError(f"{source}: holds no {name}")
-            if found.is_file():
-                verify(found, md5, str(found), "md5")
-            return found
-        path = downloads.file(f"{source}/{name}")
-        try:
-            verify(path, md5, f"{source}/{name}", "md5")
-        except InputError:
-            path.unlink()
-            raise
-        return path
+        return downloads.file(location, md5=self.download.md5.get(name))
 
     def write_tensors(self, raw: Path, out: Path) -> None:
-        options = self.extract
-        labels = Labels((options.flower,), options.background)
-        recipe = Recipe("17 Flowers", ("flower",), labels, options.image_size, options.max_unreadable, options.workers)
-        write_tensors(read_pairs(raw), recipe, raw, out)
+        labels = Labels((self.extract.flower,), self.extract.background)
+        write_pairs(raw, out, "17 Flowers", ("flower",), labels, self.extract)
 
 
 def read_partition(path: Path, partition: int) -> dict[str, list[int]]:
@@ -169,12 +154,12 @@ def _open(path: Path) -> Files:
 
 def _numbered(files: Files, suffix: str) -> dict[int, str]:
     """Image number → name."""
-    found: dict[int, str] = {}
+    numbered: dict[int, str] = {}
     for name in files.names():
         if match := re.fullmatch(rf"(?:.*/)?image_(\d{{4}})\.{suffix}", name):
-            if int(match[1]) in found:
-                raise InputError(f"{files.location}: holds both {found[int(match[1])]} and {name}")
-            found[int(match[1])] = name
-    if not found:
+            if int(match[1]) in numbered:
+                raise InputError(f"{files.location}: holds both {numbered[int(match[1])]} and {name}")
+            numbered[int(match[1])] = name
+    if not numbered:
         raise InputError(f"{files.location}: holds no image_0001.{suffix} or the like")
-    return found
+    return numbered

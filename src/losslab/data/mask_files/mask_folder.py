@@ -2,7 +2,7 @@
 
 Two patterns say which files they are: `train/{id}.jpg` and `train_masks/{id}_mask.gif`. `{id}` is any text, the same in
 both; `{split}` is a split's name; `*` is any text within a name. A mask file is binary or a label map (see
-`losslab.data.label_maps`).
+`losslab.data.mask_files.label_maps`).
 
 An image without a mask is left out and counted as `no_mask`, a mask without an image only counted. A pair that cannot
 be read, or whose image and mask differ in size, is left out and listed. A label that is neither a class nor background
@@ -18,8 +18,9 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from losslab.data.dataset import Dataset
-from losslab.data.extraction import Pair, Pairs, PairSplit, Recipe, read_pairs, write_tensors
-from losslab.data.label_maps import Label, Labels, forms
+from losslab.data.extraction import FileOptions, write_selection
+from losslab.data.mask_files.label_maps import Label, Labels, forms
+from losslab.data.mask_files.pairs import Pair, Pairs, PairSplit, write_pairs
 from losslab.data.sources.archives import Files, open_files
 from losslab.data.sources.downloads import Downloads
 from losslab.data.splits import SPLITS, MaxImages, Share, draw
@@ -71,20 +72,14 @@ class Download(Section):
         return self
 
 
-class Extract(Section):
+class Extract(FileOptions):
     """How images and mask files become tensors."""
 
-    image_size: Annotated[int, Field(ge=8, le=4096)]
-    """Pixels; the side of the square that every image is fitted into, whatever its size."""
     classes: Annotated[dict[str, Label], Field(min_length=1)]
     """Name → what it looks like in a mask: the id in a label map (palette index or grey level), a colour `"#rrggbb"`,
     or `nonzero` in binary masks: whatever is not black."""
     background: tuple[Label, ...] | Literal["rest"] | None = None
     """Labels that are background; `rest`: all that are no class, counted; none: 0 or black."""
-    max_unreadable: Annotated[int, Field(ge=0)] = 10
-    """Pairs that may be damaged or differ in size; they are left out and listed."""
-    workers: Annotated[int, Field(ge=1)] | None = None
-    """Processes; none: one for each processor. The result is the same."""
 
     @model_validator(mode="after")
     def _labels_agree(self) -> "Extract":
@@ -126,13 +121,11 @@ class MaskFolder(Dataset):
             pairs = [pair for split in selection.splits.values() for pair in split.pairs]
             images.copy({pair.image: raw / "images" / pair.image for pair in pairs})
             masks.copy({pair.mask: raw / "masks" / pair.mask for pair in pairs})
-        selection.write(raw)
+        write_selection(raw, selection)
 
     def write_tensors(self, raw: Path, out: Path) -> None:
         options = self.extract
-        names, size = tuple(options.classes), options.image_size
-        recipe = Recipe("mask_folder", names, options.labels, size, options.max_unreadable, options.workers)
-        write_tensors(read_pairs(raw), recipe, raw, out)
+        write_pairs(raw, out, "mask_folder", tuple(options.classes), options.labels, options)
 
 
 class _Key(NamedTuple):
@@ -173,7 +166,7 @@ def select(options: Download, images: Files, masks: Files) -> Pairs:
         if not len(chosen):
             raise InputError(
                 f"{images.location}: no image is left for {split}: {len(paired)} of {len(keys)} have a mask, and"
-                f" {', '.join(f'{len(found)} are of {name}' for name, found in qualifying.items())}; see download"
+                f" {', '.join(f'{len(indices)} are of {name}' for name, indices in qualifying.items())}; see download"
             )
         pairs = [Pair(image_of[key], mask_of[mask_key[key]]) for key in (paired[index] for index in chosen)]
         splits[split] = PairSplit(getattr(options, source) or "", pairs, {"not_drawn": len(over)} if len(over) else {})
@@ -199,19 +192,19 @@ def _named(pattern: str, names: list[str], option: str, location: str) -> dict[_
             seen.add(name)
         else:
             expression += re.escape(part)
-    found: dict[_Key, str] = {}
+    fitting: dict[_Key, str] = {}
     for text in names:
         if match := re.fullmatch(expression, text):
             key = _Key(match["split"] if "split" in seen else "", match["id"])
-            if key in found:
+            if key in fitting:
                 raise InputError(
-                    f"{location}: {found[key]} and {text} are both {key.id!r} to download.{option} {pattern!r}"
+                    f"{location}: {fitting[key]} and {text} are both {key.id!r} to download.{option} {pattern!r}"
                 )
-            found[key] = text
-    if not found:
+            fitting[key] = text
+    if not fitting:
         held = ", ".join(names[:3]) or "nothing"
         raise InputError(f"{location}: no file fits download.{option} {pattern!r}; it holds {held}")
-    return found
+    return fitting
 
 
 def _split(options: Download, text: str) -> str | None:

@@ -6,63 +6,24 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from coco_world import Server, serve
+from coco_world import Server
 from extraction import contents, dataset, run
+from mask_world import SIDE, carvana, palette_image, photo, shape
 from PIL import Image
 from pydantic import ValidationError
 
 from losslab.errors import InputError
 from losslab.settings.schema import explain
 
-SIDE = 24
 CARVANA = {"image_names": "train/{id}.jpg", "mask_names": "train_masks/{id}_mask.gif", "val_share": 0.25,
            "test_share": 0.25}  # fmt: skip
 CAR = {"image_size": 8, "classes": {"car": "nonzero"}, "workers": 1}
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serve() as world:
-        yield world
-
-
-def shape(index: int) -> np.ndarray:
-    """A mask of 0 and 1: a block of 12×9 whose corner depends on the index."""
-    mask = np.zeros((SIDE, SIDE + 6), np.uint8)
-    mask[index % 7 : index % 7 + 12, 3 + index % 5 : 12 + index % 5] = 1
-    return mask
-
-
-def photo(index: int) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(index).integers(0, 255, (SIDE, SIDE + 6, 3), np.uint8))
-
-
-def palette_image(indices: np.ndarray, *colours: tuple[int, int, int]) -> Image.Image:
-    image = Image.fromarray(indices.astype(np.uint8), "P")
-    image.putpalette([channel for colour in colours for channel in colour])
-    return image
-
-
-def carvana(folder: Path, count: int = 12) -> Path:
-    """The layout and formats of Carvana: JPEG photographs, GIF masks of black and white."""
-    for part in ("train", "train_masks"):
-        (folder / part).mkdir(parents=True)
-    for index in range(count):
-        photo(index).save(folder / f"train/{index:03}_01.jpg")
-        palette_image(shape(index), (0, 0, 0), (255, 255, 255)).save(folder / f"train_masks/{index:03}_01_mask.gif")
-    return folder
 
 
 def reduced(mask: np.ndarray, size: int) -> np.ndarray:

@@ -1,0 +1,104 @@
+"""Images that have a mask file each: what a fetch selected of them, and how they become tensors."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from losslab.data.extraction import Extracted, FileOptions, SplitImages, read_selection, write_splits
+from losslab.data.mask_files.label_maps import Labels
+from losslab.data.photos import Unusable, read_image, reduce_mask
+from losslab.data.tensors import Array
+from losslab.data.workers import Workers
+
+
+class Pair(msgspec.Struct):
+    """One image and its mask, below the raw folder's `images` and `masks`."""
+
+    image: str
+    mask: str
+
+
+class PairSplit(msgspec.Struct):
+    """What one split gets; `left_out` counts by reason."""
+
+    source: str
+    pairs: list[Pair]
+    left_out: dict[str, int]
+
+
+class Pairs(msgspec.Struct):
+    """The content of selection.json."""
+
+    source_images: int
+    source_masks: int
+    splits: dict[str, PairSplit]
+
+
+def write_pairs(
+    raw: Path, out: Path, dataset: str, classes: tuple[str, ...], labels: Labels, options: FileOptions
+) -> None:
+    """Fill `out` with the tensors of every split and extract.json.
+
+    The image is reduced with antialiasing, each plane of the mask by area: 1 where at least half of a small pixel is
+    covered. An image whose mask is empty is kept.
+
+    Args:
+        raw: the folder of images, masks and what was selected of them.
+        out: an empty folder.
+        dataset: name of the data set.
+        classes: names of the planes.
+        labels: how a mask file gives the planes.
+        options: the size, and how many pairs may be damaged or disagree.
+
+    Raises:
+        InputError: a mask has a label that nothing was said of, too many pairs are unreadable, or none is left.
+    """
+    selection = read_selection(raw, Pairs)
+    background: Counter[str] = Counter()
+    count = sum(len(split.pairs) for split in selection.splits.values())
+    with Workers(_extract, options.workers, count) as workers:
+
+        def images(pairs: list[Pair]) -> Iterator[Extracted]:
+            jobs = [_Job(raw, pair.image, pair.mask, labels, options.image_size) for pair in pairs]
+            for pair, result in zip(pairs, workers.map(jobs), strict=True):
+                if isinstance(result, str):
+                    yield pair.image, result
+                else:
+                    image, masks, pixels = result
+                    background.update(pixels)
+                    yield pair.image, (image, masks)
+
+        splits = {
+            name: SplitImages(split.source, images(split.pairs), split.left_out)
+            for name, split in selection.splits.items()
+        }
+        account = {
+            "source_images": selection.source_images,
+            "source_masks": selection.source_masks,
+            "background_pixels": background,
+        }
+        write_splits(out, dataset, classes, splits, account, options.max_unreadable)
+
+
+class _Job(NamedTuple):
+    raw: Path
+    image: str
+    mask: str
+    labels: Labels
+    size: int
+
+
+def _extract(job: _Job) -> tuple[Array, Array, dict[str, int]] | str:
+    """An image `[3, S, S]`, its masks `[C, S, S]` and its background labels → pixels at full size; or why not."""
+    try:
+        masks, background = job.labels.read(job.raw / "masks" / job.mask)
+        _, height, width = masks.shape
+        image = read_image(job.raw / "images" / job.image, width, height, job.size)
+    except Unusable as reason:
+        return str(reason)
+    small = [reduce_mask(mask, job.size) for mask in masks]
+    return image, np.stack(small), background
