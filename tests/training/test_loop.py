@@ -17,6 +17,7 @@ from losslab.data.tensors import Split
 from losslab.inference.forward import Normalisation
 from losslab.results import history
 from losslab.settings.params import SGD, Train
+from losslab.training.averaging import MovingAverage
 from losslab.training.loop import Data, Progress, train
 from losslab.training.seeds import prepared
 
@@ -194,3 +195,43 @@ def test_history_is_tidy(data: Data, tmp_path: Path) -> None:
     again = history.read(tmp_path / "h.csv")
     assert [row[:5] for row in again] == [row[:5] for row in progress.rows]
     assert [row.value for row in again] == pytest.approx([row.value for row in progress.rows], rel=1e-8)
+
+
+class TestMovingAverage:
+    EMA = SETTINGS.model_copy(update={"average": "ema"})
+
+    def test_it_is_the_average_by_its_formula(self) -> None:
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+        average = MovingAverage(network)
+        expected = {name: value.clone() for name, value in network.state_dict().items()}
+        for step in range(1, 5):
+            with torch.no_grad():
+                for parameter in network.parameters():
+                    parameter += torch.randn_like(parameter)
+            network(torch.randn(2, 2, 4, 4))
+            average.update(step)
+            decay = step / (step + 9)
+            for name, value in network.state_dict().items():
+                mean = decay * expected[name] + (1 - decay) * value
+                expected[name] = mean if value.is_floating_point() else value.clone()
+        found = average.network.state_dict()
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value)
+
+    def test_it_does_not_change_the_training_and_is_what_is_kept(self, data: Data) -> None:
+        averaged, plain = (run(data, settings.model_copy(update={"keep": "last"})) for settings in (self.EMA, SETTINGS))
+        assert [row for row in averaged.rows if row.split == "train"] == [
+            row for row in plain.rows if row.split == "train"
+        ]
+        for name, value in plain.kept.items():
+            assert torch.equal(averaged.state["network"][name], value)
+            assert torch.equal(averaged.state["average"][name], averaged.kept[name])
+        assert not same(averaged, plain)
+
+    @pytest.mark.parametrize("epochs", [1, 2])
+    def test_a_killed_run_goes_on_to_the_same_bits(self, data: Data, tmp_path: Path, epochs: int) -> None:
+        kill = Interrupted(tmp_path, epochs)
+        with pytest.raises(Killed):
+            run(data, self.EMA, on_epoch=kill)
+        assert same(run(data, self.EMA, progress=kill.restored()), run(data, self.EMA))

@@ -98,6 +98,8 @@ class Train(Section):
     batch_size: Count
     optimizer: Annotated[AdamW | SGD, BeforeValidator(_by_kind)]
     schedule: Literal["one_cycle", "constant"]
+    average: Literal["none", "ema"] = "none"
+    """The weights that are validated and kept: those of the last step, or their exponential moving average."""
     flips: bool
     input: Literal["normalised", "raw"] = "normalised"
     """Images of zero mean and unit deviation per channel, or their values 0–255."""

@@ -22,6 +22,7 @@ from losslab.losses import Loss
 from losslab.results.history import Row
 from losslab.settings.params import SGD, AdamW, Train
 from losslab.training import cuda_graphs, processes
+from losslab.training.averaging import MovingAverage
 from losslab.training.batches import Resident, Streamed
 
 WINDOWS = 10
@@ -49,7 +50,7 @@ class Progress:
     epoch: int = 0
     rows: list[Row] = field(default_factory=list)
     state: dict[str, Any] = field(default_factory=dict)
-    """`network`, `optimizer` and `schedule` after the last epoch."""
+    """`network`, `optimizer`, `schedule` and, where weights are averaged, `average` after the last epoch."""
     kept: dict[str, Tensor] = field(default_factory=dict)
     """The weights to keep so far."""
     kept_miou: float = -1.0
@@ -98,6 +99,7 @@ def train(
 
     share = processes.share(batch_size)
     network = build_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = MovingAverage(network) if settings.average == "ema" else None
     parallel = processes.parallel(network)
     optimizer = build_optimizer(network, settings)
     schedule = build_schedule(optimizer, settings, steps)
@@ -105,6 +107,8 @@ def train(
         network.load_state_dict(progress.state["network"])
         optimizer.load_state_dict(progress.state["optimizer"])
         schedule.load_state_dict(progress.state["schedule"])
+        if average is not None:
+            average.network.load_state_dict(progress.state["average"])
 
     def step(images: Tensor, masks: Tensor, maps: Tensor | None, mirror: Tensor) -> Tensor:
         images, masks = flip(images, mirror[:, share]), flip(masks, mirror)
@@ -137,6 +141,8 @@ def train(
             for index, batch in enumerate(train_set.epoch(order, share)):
                 value = run(*batch, flips[:, index])
                 schedule.step()
+                if average is not None:
+                    average.update(progress.epoch * steps + index + 1)
                 losses[index] = value
                 bar.update(batch_size)
                 if not bar.disable and index % 20 == 0:
@@ -149,12 +155,15 @@ def train(
             if len(bad):
                 diverge(progress, seed, first + int(bad[0]))
             else:
-                validate(network, loss, data, val_maps, settings, seed, dtype, progress, progress.epoch * steps)
+                judged = network if average is None else average.network
+                validate(judged, loss, data, val_maps, settings, seed, dtype, progress, progress.epoch * steps)
             progress.state = {
                 "network": network.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
             }
+            if average is not None:
+                progress.state["average"] = average.network.state_dict()
             on_epoch(progress)
 
 
