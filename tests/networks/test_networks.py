@@ -113,12 +113,12 @@ class TestPatches:
     @pytest.mark.parametrize(("height", "width"), [(16, 16), (13, 22), (7, 5), (64, 33)])
     @pytest.mark.parametrize("patch", [2, 3])
     def test_any_size_of_image_is_taken(self, patch: int, height: int, width: int) -> None:
-        network = models.build("unet", classes=3, width=4, levels=2, patch=patch)
+        network = networks.build("unet", classes=3, width=4, levels=2, patch=patch)
         assert network(torch.randn(2, 3, height, width)).shape == (2, 3, height, width)
 
     def test_each_pixel_of_a_square_is_computed_for_itself(self) -> None:
         torch.manual_seed(0)
-        network = models.build("unet", classes=1, width=8, levels=1, norm="none", patch=4)
+        network = networks.build("unet", classes=1, width=8, levels=1, norm="none", patch=4)
         images = torch.randn(1, 3, 32, 32)
         changed = images.clone()
         changed[0, :, 17, 18] += 1
@@ -130,7 +130,7 @@ class TestPatches:
 
     def test_padding_is_seen_by_the_last_squares_only(self) -> None:
         torch.manual_seed(0)
-        network = models.build("unet", classes=2, width=4, levels=2, norm="none", patch=4).eval()
+        network = networks.build("unet", classes=2, width=4, levels=2, norm="none", patch=4).eval()
         images = torch.randn(1, 3, 13, 30)
         padded = torch.nn.functional.pad(images, (0, 2, 0, 3))
         assert torch.equal(network(images), network(padded)[:, :, :13, :30])
@@ -138,7 +138,7 @@ class TestPatches:
 
 def test_prior_is_the_probability_of_every_plane_at_first() -> None:
     torch.manual_seed(0)
-    network = models.build("unet", classes=2, patch=2, prior=0.02)
+    network = networks.build("unet", classes=2, patch=2, prior=0.02)
     assert network.head.bias.sigmoid().tolist() == pytest.approx([0.02] * 8)
     assert 0.01 < network(torch.randn(4, 3, 32, 32)).sigmoid().median() < 0.04
 
