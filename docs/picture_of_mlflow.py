@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import urllib3
 from PIL import Image
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
@@ -43,10 +43,8 @@ def main() -> None:
 
 def mlflow_runs(browser: webdriver.Chrome, url: str, dataset: str) -> None:
     """Charts of mIoU, runs grouped by loss."""
-    answer = httpx.get(
-        f"{url}/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": dataset}, timeout=PATIENCE
-    )
-    experiment = answer.raise_for_status().json()["experiment"]["experiment_id"]
+    where, fields = f"{url}/api/2.0/mlflow/experiments/get-by-name", {"experiment_name": dataset}
+    experiment = urllib3.request("GET", where, fields=fields, timeout=PATIENCE).json()["experiment"]["experiment_id"]
     browser.get(f"{url}/#/experiments/{experiment}/runs?compareRunsMode=CHART&workflowType=machine_learning")
     click(browser, "button", lambda element: element.get_attribute("aria-label") == "Close")  # the assistant
     click(browser, "button", lambda element: element.text == "Group by")
@@ -137,9 +135,9 @@ def wait_for_server(url: str, server: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and server.poll() is None:
         try:
-            httpx.get(f"{url}/health", timeout=PATIENCE)
+            urllib3.request("GET", f"{url}/health", timeout=PATIENCE, retries=False)
             return
-        except httpx.TransportError:
+        except urllib3.exceptions.HTTPError:
             time.sleep(0.2)
     sys.exit("error: the MLflow server does not start")
 

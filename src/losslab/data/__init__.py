@@ -1,8 +1,9 @@
-"""Data sets: how each kind is fetched and becomes tensors, one file per kind.
+"""Data sets: an entry of params.yaml goes in; raw files, then tensors of three splits, come out.
 
-A data set's entry in params.yaml has a `kind`, the options of its download and the options of its extraction, apart
-so that changing how masks are drawn never fetches anything again. To add a kind, write its file and add its line to
-`KINDS`. Nothing here imports torch.
+Each kind has a file with a `Dataset`: `fetch` fills data/raw with verified files of a URL, a package or a folder, and
+`write_tensors` makes of them `train`, `val` and `test.safetensors` and extract.json, which accounts for every image of
+the source. The options of the two are apart, so that changing how masks are drawn never fetches anything again. To add
+a kind, write its file and add its line to `KINDS`. Nothing here imports torch.
 """
 
 from losslab.data.dataset import Dataset

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,45 @@ def test_a_wrong_checksum_is_an_error_and_the_file_is_not_kept(server: Server, t
     with pytest.raises(InputError, match=f"sha256 is {SHA256}, not 0000"):
         fetch(server, tmp_path / "f", "0000")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_body_in_chunks_of_unknown_length_is_taken_as_it_comes(server: Server, tmp_path: Path) -> None:
+    def chunked(handler: Any, body: bytes, end: bytes = b"0\r\n\r\n") -> bool:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.send_header("Content-Encoding", "gzip")  # what it says of the content changes no byte
+        handler.end_headers()
+        for start in range(0, len(body), 100_000):
+            chunk = body[start : start + 100_000]
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        handler.wfile.write(end)
+        handler.close_connection = True
+        return True
+
+    server.misbehave = chunked
+    fetch(server, tmp_path / "f", SHA256)
+    server.misbehave = first_time(lambda handler, body: chunked(handler, body[:100_000], b"ff"))
+    fetch(server, tmp_path / "g", SHA256)
+    assert (tmp_path / "g").read_bytes() == BODY
+
+
+def test_the_proxy_of_the_environment_is_asked_and_told_the_password(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords: list[str | None] = []
+
+    def note(handler: Any, body: bytes) -> bool:
+        passwords.append(handler.headers.get("Proxy-Authorization"))
+        return False
+
+    server.misbehave = note
+    server.files["http://elsewhere.invalid/file"] = BODY
+    monkeypatch.setenv("http_proxy", server.url.replace("://", "://someone:p%40ss@"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Fetcher(HASTY) as fetcher:
+        fetcher.fetch("http://elsewhere.invalid/file", tmp_path / "f", SHA256)
+        fetcher.fetch(f"{server.url}/file", tmp_path / "g", SHA256)
+    assert passwords == ["Basic " + b64encode(b"someone:p@ss").decode(), None]
 
 
 def test_a_server_that_always_closes_early_is_given_up(server: Server, tmp_path: Path) -> None:

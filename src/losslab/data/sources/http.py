@@ -4,6 +4,7 @@ A download goes to `NAME.part`, with what the server said of the file beside it 
 whole. Whatever ends it before, even kill −9, the next attempt asks only for the rest (HTTP Range).
 """
 
+import os
 import random
 import threading
 import time
@@ -15,15 +16,22 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import unquote
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import certifi
 import msgspec
 from tqdm import tqdm
+from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Retry
+from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, ResponseError
+from urllib3.util import make_headers, parse_url
 
 from losslab.errors import InputError
 from losslab.results.files import digest, verify
 
 CONNECTIONS = 8
+CHUNK = 1 << 16
+REDIRECTS = Retry(total=None, connect=0, read=0, other=0, redirect=20)
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
 ABSENT = {403, 404, 410}  # object stores answer 403 for a file that is not there
 PROGRESS = 1 << 20  # an attempt that brought this many bytes was worth making: the count of failures starts again
@@ -68,12 +76,7 @@ class Fetcher:
 
     def __init__(self, patience: Patience = Patience()) -> None:
         self.patience = patience
-        self._client = httpx.Client(
-            follow_redirects=True,
-            timeout=patience.stall,
-            headers={"Accept-Encoding": "identity"},  # a byte range of a compressed answer is of no use
-            limits=httpx.Limits(max_connections=CONNECTIONS),
-        )
+        self._pools: dict[str | None, PoolManager] = {}  # by proxy
         self._quiet_until = 0.0
         self._stopped = threading.Event()
 
@@ -83,7 +86,8 @@ class Fetcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.close()
+        for pool in self._pools.values():
+            pool.clear()
 
     def fetch(self, url: str, path: Path, sha256: str | None = None, *, progress: bool = False) -> None:
         """Download `url` to `path`, unless it is there already (and has the checksum).
@@ -97,22 +101,21 @@ class Fetcher:
                 return
             path.unlink()
         path.parent.mkdir(parents=True, exist_ok=True)
-        part, about = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
+        part, record = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
         failures = 0
         while True:
             before = _size(part)
             try:
                 self._keep_quiet()
-                self._attempt(url, part, about, progress)
+                self._attempt(url, part, record, progress)
                 break
             except _Again as error:
                 failure, wait = error, error.wait
-            except httpx.UnsupportedProtocol as error:
-                raise InputError(f"{url}: cannot be fetched: {error}") from None
-            except httpx.TransportError as error:
-                failure, wait = _Again(str(error) or type(error).__name__), 0
-            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-                raise InputError(f"{url}: cannot be fetched: {error}") from None
+            except (HTTPError, UnicodeError) as error:
+                cause = error.reason if isinstance(error, MaxRetryError) else error
+                if isinstance(cause, LocationValueError | ResponseError | UnicodeError):  # the URL, or its redirects
+                    raise InputError(f"{url}: cannot be fetched: {cause}") from None
+                failure, wait = _Again(str(cause) or type(cause).__name__), 0
             failures = 1 if _size(part) - before >= PROGRESS else failures + 1
             if failures >= self.patience.attempts:
                 raise InputError(f"{url}: cannot be fetched after {failures} attempts: {failure}") from None
@@ -126,7 +129,7 @@ class Fetcher:
             part.unlink()
             raise
         finally:
-            about.unlink(missing_ok=True)
+            record.unlink(missing_ok=True)
         part.replace(path)
 
     def fetch_many(self, urls: Mapping[Path, str], most_absent: int = 0, unit: str = "image") -> set[Path]:
@@ -152,31 +155,33 @@ class Fetcher:
             self._stopped.clear()
         return absent
 
-    def _attempt(self, url: str, part: Path, about: Path, progress: bool) -> None:
+    def _attempt(self, url: str, part: Path, record: Path, progress: bool) -> None:
         """One request: for the whole file, or for what `part` lacks."""
-        known = _read_about(about)
+        known = _read_record(record)
         offset = _size(part) if known else 0
-        headers = {"Range": f"bytes={offset}-"} if known and offset else {}
-        if headers and known and known.validator:
-            headers["If-Range"] = known.validator
-        with self._client.stream("GET", url, headers=headers) as response:
+        headers = {"Accept-Encoding": "identity"}  # a byte range of a compressed answer is of no use
+        if known and offset:
+            headers["Range"] = f"bytes={offset}-"
+            if known.validator:
+                headers["If-Range"] = known.validator
+        with self._request(url, headers) as response:
             self._check_status(url, response)
             first, total = _range(response)
-            if response.status_code == 416 and offset and total == offset:
+            if response.status == 416 and offset and total == offset:
                 return  # it was killed between the last byte and the renaming
-            if first != (0 if response.status_code == 200 else offset) or (first and known and total != known.total):
+            if first != (0 if response.status == 200 else offset) or (first and known and total != known.total):
                 part.unlink(missing_ok=True)
-                raise _Again(f"the server answered {response.status_code}, not with the part asked for")
+                raise _Again(f"the server answered {response.status}, not with the part asked for")
             etag = response.headers.get("ETag", "W/")
             validator = response.headers.get("Last-Modified") if etag.startswith("W/") else etag
-            about.write_bytes(msgspec.json.encode(_Part(validator, total)))
+            record.write_bytes(msgspec.json.encode(_Part(validator, total)))
             with part.open("r+b" if first else "wb") as file:
                 file.seek(first)
                 started, received = time.monotonic(), 0
                 with tqdm(
                     total=total, initial=first, unit="B", unit_scale=True, disable=None if progress else True
                 ) as bar:
-                    for chunk in response.iter_raw():
+                    while chunk := response.read1(CHUNK, decode_content=False):
                         file.write(chunk)
                         bar.update(len(chunk))
                         received += len(chunk)
@@ -188,8 +193,22 @@ class Fetcher:
             if total is not None and first + received != total:
                 raise _Again(f"{first + received} bytes came, not {total}")
 
-    def _check_status(self, url: str, response: httpx.Response) -> None:
-        code = response.status_code
+    def _request(self, url: str, headers: dict[str, str]) -> BaseHTTPResponse:
+        """The answer, its body still to be read; by way of the proxy that the environment names, such as `HTTPS_PROXY`.
+
+        Raises:
+            HTTPError: there is none.
+        """
+        address = parse_url(url)
+        proxies = {} if proxy_bypass(address.host or "") else getproxies()
+        proxy = proxies.get(address.scheme or "", proxies.get("all"))
+        pool = self._pools.get(proxy) or self._pools.setdefault(proxy, _open_pool(proxy))
+        return pool.request(
+            "GET", url, headers=headers, preload_content=False, retries=REDIRECTS, timeout=self.patience.stall
+        )
+
+    def _check_status(self, url: str, response: BaseHTTPResponse) -> None:
+        code = response.status
         if code in RETRIED:
             wait = _retry_after(response)
             if code in {429, 503} and wait <= self.patience.longest_wait:
@@ -206,31 +225,30 @@ class Fetcher:
             raise InputError("stopped")
 
 
-def fetch_url(url: str, path: Path, sha256: str | None = None) -> None:
-    """Download one `url` to `path`, as `Fetcher.fetch` does.
-
-    Raises:
-        InputError: the server cannot be reached or answers with an error, or the checksum is another.
-    """
-    with Fetcher() as fetcher:
-        fetcher.fetch(url, path, sha256, progress=True)
+def _open_pool(proxy: str | None) -> PoolManager:
+    certificates = os.environ.get("SSL_CERT_FILE") or certifi.where()
+    if proxy is None:
+        return PoolManager(maxsize=CONNECTIONS, ca_certs=certificates)
+    user = parse_url(proxy).auth
+    headers = make_headers(proxy_basic_auth=unquote(user)) if user else None
+    return ProxyManager(proxy, proxy_headers=headers, maxsize=CONNECTIONS, ca_certs=certificates)
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _read_about(path: Path) -> _Part | None:
+def _read_record(path: Path) -> _Part | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Part)
     except (FileNotFoundError, msgspec.DecodeError):  # killed while it was written
         return None
 
 
-def _range(response: httpx.Response) -> tuple[int, int | None]:
+def _range(response: BaseHTTPResponse) -> tuple[int, int | None]:
     """Where the answer's bytes start in the file, and the length of the whole file if the server says it."""
     try:
-        if response.status_code == 200:
+        if response.status == 200:
             length = response.headers.get("Content-Length")
             return 0, None if length is None else int(length)
         span, total = response.headers.get("Content-Range", "").removeprefix("bytes ").split("/")
@@ -239,7 +257,7 @@ def _range(response: httpx.Response) -> tuple[int, int | None]:
         return -1, None
 
 
-def _retry_after(response: httpx.Response) -> float:
+def _retry_after(response: BaseHTTPResponse) -> float:
     """Seconds, from either form of the header; 0 if there is none."""
     value = response.headers.get("Retry-After", "0")
     try:
