@@ -69,6 +69,7 @@ def ours(settings: Params, loss: str, steps: int, wait: Callable[[], object] = l
     device = devices.prepare(options)
     images = steps * options.batch_size
     data = prepared(split(images), split(1), options, device)
+    (name,) = settings.grid.networks
     moments = []
 
     def on_epoch(progress: Progress) -> None:
@@ -77,8 +78,9 @@ def ours(settings: Params, loss: str, steps: int, wait: Callable[[], object] = l
             wait()
             moments[0] = time.perf_counter()
 
-    network = partial(networks.registry.build, settings.model, in_channels=3, classes=len(CLASSES))
-    function, dtype = losses.registry.build(settings.losses[loss]), devices.compute_dtype(options, device)
+    network = partial(networks.registry.build, settings.networks[name], in_channels=3, classes=len(CLASSES))
+    function = losses.registry.build(settings.losses[loss])
+    dtype = devices.compute_dtype(options.precision, devices.cpu_precision(), device)
     train(network, function, data, options, 0, dtype, Progress(), on_epoch, loss)
     return images / (moments[1] - moments[0])
 
@@ -118,8 +120,8 @@ def _run(settings: Params, steps: int) -> float:
 
 def figures(options: "Options") -> list[Figure]:
     studio = peer.dlstudio()
-    default = params.check()
-    recipe = params.check(ROOT / "recipes/shapes_mse_dice_alpha.yaml")
+    default = params.load()
+    recipe = params.load(path=ROOT / "recipes/shapes_mse_dice_alpha.yaml")
     both = recipe.train.model_copy(update={"precision": "auto", "threads": PROCESSORS})
     recipe = recipe.model_copy(update={"train": both})
 
@@ -131,11 +133,11 @@ def figures(options: "Options") -> list[Figure]:
         lambda: ours(recipe, "mse_published", 30),
     )
     what = f"training, mUNet, batches of {both.batch_size}, {PROCESSORS} threads"
-    found = [figure(what, "images/s", own, "DLStudio", theirs, Goal("ratio", "≥", 1.7))]
+    of_munet = figure(what, "images/s", own, "DLStudio", theirs, Goal("ratio", "≥", 1.7))
 
     size, alongside = default.train.batch_size, SideBySide()
     segmenter = peer.segmenter(studio, size)
-    unet = networks.registry.build(default.model, in_channels=3, classes=len(CLASSES))
+    unet = networks.registry.build(default.networks["unet"], in_channels=3, classes=len(CLASSES))
     theirs, one, all_at_once = in_turns(
         options.rounds,
         lambda: peers(segmenter, unet, 60),
@@ -144,6 +146,9 @@ def figures(options: "Options") -> list[Figure]:
     )
     what, baseline = f"training, U-Net of params.yaml, batches of {size}", f"DLStudio's loop, {PROCESSORS} threads"
     one_process = f"{what}, one process of {default.train.threads} thread"
-    found.append(figure(one_process, "images/s", one, baseline, theirs))
-    what += f", {PROCESSORS} such processes at once"
-    return [*found, figure(what, "images/s", all_at_once, baseline, theirs, Goal("ours", "≥", 350))]
+    several = f"{what}, {PROCESSORS} such processes at once"
+    return [
+        of_munet,
+        figure(one_process, "images/s", one, baseline, theirs),
+        figure(several, "images/s", all_at_once, baseline, theirs, Goal("ours", "≥", 350)),
+    ]

@@ -60,10 +60,10 @@ def test_outputs_gradients_and_statistics_are_equal(peer: Any, skip_connections:
     theirs, ours = pair(peer, skip_connections, depth)
     for network in (theirs, ours):
         network.train()
-    expected, found = theirs(images(1)), ours(images(1))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    expected, outputs = theirs(images(1)), ours(images(1))
+    torch.testing.assert_close(outputs, expected, rtol=0, atol=1e-5)
     if skip_connections:  # without them DLStudio's own has no gradient: it writes into a map that autograd needs
-        for output in (expected, found):
+        for output in (expected, outputs):
             (output / 100).square().mean().backward()
         for (name, theirs_parameter), (_, parameter) in zip(
             theirs.named_parameters(), ours.named_parameters(), strict=True

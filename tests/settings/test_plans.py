@@ -48,8 +48,25 @@ def test_a_stage_with_one_instance_has_one_file() -> None:
 
 
 def test_a_missing_plan_names_the_stage_that_writes_it() -> None:
-    with pytest.raises(InputError, match=r"results/plan/train/shapes/unet/bec\.json: not found; run `dvc repro plan`"):
-        TrainPlan.read("shapes", "unet", "bec")
+    with pytest.raises(InputError, match=r"results/plan/train/shapes/unet/dice\.json: not found; run `dvc repro plan`"):
+        TrainPlan.read(*CELL.names)
+    with pytest.raises(InputError, match=r"results/plan/compare\.json: not found; run `dvc repro plan`"):
+        ComparePlan.read()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("shaeps", "unet", "dice"), "'shaeps' is not in the grid; did you mean 'shapes'? known: shapes"),
+        (("shapes", "munet", "dice"), "'munet' is not in the grid; did you mean 'unet'? known: unet"),
+        (("shapes", "unet", "bce"), "'bce' is not in the grid; known: dice"),
+    ],
+)
+def test_a_name_that_is_not_in_the_grid_is_answered_with_those_that_are(names: tuple[str, ...], message: str) -> None:
+    write(PLAN.text())
+    with pytest.raises(InputError) as caught:
+        TrainPlan.read(*names)
+    assert str(caught.value) == f"{TrainPlan.path(*names)}: {message}"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"code": "f00d"}', PLAN.text().replace('"epochs"', '"epoch"')])

@@ -5,13 +5,14 @@ beside the fingerprint of the code that the instance can reach: the same plan, t
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import ValidationError
 
-from losslab.errors import InputError
+from losslab.errors import InputError, did_you_mean
 from losslab.settings.params import Compare, Evaluate, Grid, Params, Spec, Train
 from losslab.settings.schema import Section
 
@@ -63,10 +64,20 @@ class Plan(Section):
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:
-            raise InputError(f"{path}: not found; run `dvc repro plan`, and see grid in params.yaml") from None
+            raise InputError(f"{path}: {cls._why_missing(names)}") from None
         except ValidationError as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{path}: damaged ({reason}); run `dvc repro --force plan`") from None
+
+    @classmethod
+    def _why_missing(cls, names: Sequence[str]) -> str:
+        folder = FOLDER / cls.stage
+        for name in names if folder.is_dir() else ():
+            known = sorted(entry.stem for entry in folder.iterdir())
+            if name not in known:
+                return f"'{name}' is not in the grid; {did_you_mean(name, known)}"
+            folder /= name
+        return "not found; run `dvc repro plan`"
 
     @classmethod
     def path(cls, *names: str) -> Path:
