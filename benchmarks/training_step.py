@@ -77,10 +77,16 @@ def ours(settings: Params, loss: str, steps: int, wait: Callable[[], object] = l
             wait()
             moments[0] = time.perf_counter()
 
-    network = partial(networks.registry.build, settings.model, in_channels=3, classes=len(CLASSES))
-    function, dtype = losses.registry.build(settings.losses[loss]), devices.compute_dtype(options, device)
+    network = partial(networks.registry.build, network_of(settings), in_channels=3, classes=len(CLASSES))
+    function = losses.registry.build(settings.losses[loss])
+    dtype = devices.compute_dtype(options.precision, devices.cpu_precision(), device)
     train(network, function, data, options, 0, dtype, Progress(), on_epoch, loss)
     return images / (moments[1] - moments[0])
+
+
+def network_of(settings: Params) -> dict[str, Any]:
+    """Kind and options of the first network of the grid."""
+    return settings.networks[settings.grid.networks[0]]
 
 
 @cache
@@ -118,8 +124,8 @@ def _run(settings: Params, steps: int) -> float:
 
 def figures(options: "Options") -> list[Figure]:
     studio = peer.dlstudio()
-    default = params.check()
-    recipe = params.check(ROOT / "recipes/shapes_mse_dice_alpha.yaml")
+    default = params.load()
+    recipe = params.load(path=ROOT / "recipes/shapes_mse_dice_alpha.yaml")
     both = recipe.train.model_copy(update={"precision": "auto", "threads": PROCESSORS})
     recipe = recipe.model_copy(update={"train": both})
 
@@ -135,7 +141,7 @@ def figures(options: "Options") -> list[Figure]:
 
     size, alongside = default.train.batch_size, SideBySide()
     segmenter = peer.segmenter(studio, size)
-    unet = networks.registry.build(default.model, in_channels=3, classes=len(CLASSES))
+    unet = networks.registry.build(network_of(default), in_channels=3, classes=len(CLASSES))
     theirs, one, all_at_once = in_turns(
         options.rounds,
         lambda: peers(segmenter, unet, 60),
