@@ -20,10 +20,10 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "tests")]
 
+from losslab.comparison.statistics import Floats, Resampler, from_counts  # noqa: E402
 from simulated_runs import SETTINGS, Simulation, comparison  # noqa: E402
 
 from losslab.comparison import leaderboard  # noqa: E402
-from losslab.comparison.statistics import Floats, Resampler, from_counts  # noqa: E402
 
 CASES = {
     "seeds 1 point apart": Simulation(effects=(0.0, 0.0)),

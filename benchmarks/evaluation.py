@@ -16,7 +16,7 @@ from torch import Tensor
 from losslab.data import tensors
 from losslab.evaluation.boundaries import compare_boundaries
 from losslab.evaluation.pixel_counts import BINS, ThresholdCurve, pixel_counts
-from losslab.results import runs
+from losslab.results import paths
 
 if TYPE_CHECKING:
     from speed import Options
@@ -30,7 +30,7 @@ def figures(options: "Options") -> list[Figure]:
         from monai.metrics import compute_hausdorff_distance
         from torchmetrics.functional.classification import multilabel_stat_scores
     torch.set_num_threads(1)
-    path = runs.TENSORS / "shapes/test.safetensors"
+    path = paths.TENSORS / "shapes/test.safetensors"
     if not path.is_file():
         raise Skipped(f"{path} is not there; run `dvc repro extract`")
     masks = torch.from_numpy(tensors.read(path).masks[:500])

@@ -7,7 +7,7 @@ import torch
 from timing import ROOT, Figure, Goal, Skipped, figure, in_turns, seconds
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from training_step import ours
+from training_step import network_of, ours
 
 from losslab import networks
 from losslab.data.purdue_shapes import CLASSES
@@ -28,7 +28,7 @@ def figures(options: "Options") -> list[Figure]:
 
 def measured(rounds: int, steps: int, batch: int, side: int) -> list[Figure]:
     """mUNet at the published batch of 4, for `steps` steps, and at `batch`; `side` is of the peak's matrices."""
-    recipe = params.check(ROOT / "recipes/shapes_mse_dice_alpha.yaml")
+    recipe = params.load(path=ROOT / "recipes/shapes_mse_dice_alpha.yaml")
     graphs = with_options(recipe, cuda_graphs=True)
     replayed, started = in_turns(
         rounds, lambda: ours(graphs, "mse_published", steps), lambda: ours(recipe, "mse_published", steps)
@@ -37,7 +37,7 @@ def measured(rounds: int, steps: int, batch: int, side: int) -> list[Figure]:
     found = [figure(what, "images/s", replayed, "without", started, Goal("ours", "≥", 1500))]
 
     large = with_options(recipe, cuda_graphs=True, batch_size=batch, precision="bfloat16")
-    work = operations(networks.registry.build(recipe.model, in_channels=3, classes=len(CLASSES))) / 1e12
+    work = operations(networks.registry.build(network_of(recipe), in_channels=3, classes=len(CLASSES))) / 1e12
     own, peak = in_turns(
         rounds, lambda: ours(large, "mse_published", max(steps // 10, 4)) * work, lambda: product(side)
     )

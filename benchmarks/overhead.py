@@ -19,7 +19,7 @@ import training_step
 import yaml
 from timing import PROCESSORS, ROOT, Figure, Goal, Skipped, figure, seconds
 
-from losslab.settings import params
+from losslab.settings import params, plans
 
 if TYPE_CHECKING:
     from speed import Options
@@ -49,13 +49,13 @@ def run(folder: Path, *command: str) -> None:
 def figures(_: "Options") -> list[Figure]:
     if not peer.TRAIN.is_file():
         raise Skipped("data/raw/shapes is empty; run `dvc repro extract`")
-    settings = params.check()
+    settings = params.load()
     with tempfile.TemporaryDirectory() as work:
         project(Path(work))
         # The environment is this one: `make` is told not to make another.
         rest = seconds(lambda: run(Path(work), "make", "--old-file", ".venv/ready", "repro", f"JOBS={PROCESSORS}"))
     train, extract = settings.train, settings.datasets["shapes"]["extract"]
-    runs = len(settings.grid.losses) * len(train.seeds)
+    runs = len(plans.cells(settings.grid)) * len(train.seeds)
     steps = extract["train_images"] // train.batch_size - 1
     alongside = training_step.SideBySide()
     alongside(settings, 30)  # the first is slow

@@ -2,6 +2,7 @@
 plain line plots and writes them, as PNG and SVG too: what matplotlib takes for any figures at all.
 """
 
+import contextlib
 import io
 import tempfile
 from functools import partial
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure as Plot
 from timing import Figure, Skipped, figure, in_turns, seconds
 
-from losslab import report
 from losslab.errors import InputError
-from losslab.settings import params
+from losslab.report import page
+from losslab.settings.plans import ReportPlan
 
 if TYPE_CHECKING:
     from speed import Options
@@ -30,20 +31,23 @@ def plain(count: int) -> None:
 
 
 def figures(options: "Options") -> list[Figure]:
-    settings = params.load()
-    with tempfile.TemporaryDirectory() as work:
-        for path in Path("results").iterdir():
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as work, contextlib.chdir(work):
+        Path("results").mkdir()
+        Path("data").symlink_to(here / "data")
+        for path in (here / "results").glob("*"):
             if path.name not in OURS:
-                Path(work, path.name).symlink_to(path.resolve())
+                Path("results", path.name).symlink_to(path)
         try:
             plain(1)  # the first of each is slow
-            report.write(settings, Path(work))
+            plan = ReportPlan.read()
+            page.write(plan)
         except InputError as error:
             raise Skipped(f"the run is not finished ({error})") from None
-        count = len(list(Path(work, "figures").rglob("*.png")))
+        count = len(list(Path("results/figures").rglob("*.png")))
         ours, theirs = in_turns(
             min(options.rounds, 3),
-            partial(seconds, partial(report.write, settings, Path(work))),
+            partial(seconds, partial(page.write, plan)),
             partial(seconds, partial(plain, count)),
             warm=False,
         )

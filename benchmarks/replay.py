@@ -34,16 +34,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
-    recipe = params.check(RECIPES / f"{arguments.recipe}.yaml")
+    recipe = params.load(path=RECIPES / f"{arguments.recipe}.yaml")
     settings = recipe.train.model_copy(update={"epochs": 1})
     device = devices.prepare(settings)
-    split = drawn(recipe.dataset("shapes"), arguments.iterations * settings.batch_size, arguments.seed)
+    split = drawn(
+        datasets.registry.build(recipe.datasets["shapes"]), arguments.iterations * settings.batch_size, arguments.seed
+    )
     data = prepared(split, split, settings, device)
     data = dataclasses.replace(data, val_images=data.images[:1], val_masks=data.masks[:1])
-    network = partial(networks.registry.build, recipe.model, in_channels=3, classes=len(CLASSES))
+    spec = recipe.networks[recipe.grid.networks[0]]
+    network = partial(networks.registry.build, spec, in_channels=3, classes=len(CLASSES))
     loss = losses.registry.build(recipe.losses[arguments.loss])
     progress, start = Progress(), time.monotonic()
-    dtype = devices.compute_dtype(settings, device)
+    dtype = devices.compute_dtype(settings.precision, devices.cpu_precision(), device)
     train(network, loss, data, settings, arguments.seed, dtype, progress, lambda _: None, arguments.loss)
 
     if progress.diverged:

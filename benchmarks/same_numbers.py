@@ -20,11 +20,12 @@ import yaml
 from losslab.data import tensors
 
 ROOT = Path(__file__).resolve().parent.parent
+NETWORK = yaml.safe_load((ROOT / "params.yaml").read_text())["grid"]["networks"][0]
 IMAGES = {"train": 256, "val": 64}
 # The train stage, killed as soon as the checkpoint of its first epoch is in place.
 KILLED = """
 import os, runpy
-from losslab import checkpoints
+from losslab.results import checkpoints
 save = checkpoints.save
 def save_and_die(key, state):
     save(key, state)
@@ -36,7 +37,7 @@ runpy.run_module("pipeline.train", run_name="__main__", alter_sys=True)
 
 
 def project(folder: Path, threads: int, losses: list[str]) -> None:
-    for part in ("src", "pipeline", "results/code"):
+    for part in ("src", "pipeline"):
         shutil.copytree(ROOT / part, folder / part)
     for name, count in IMAGES.items():
         split = tensors.read(ROOT / f"data/tensors/shapes/{name}.safetensors")
@@ -47,8 +48,11 @@ def project(folder: Path, threads: int, losses: list[str]) -> None:
     params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["train"] |= {"threads": threads, "seeds": [0], "epochs": 2}
     params["grid"]["losses"] = losses
+    params["grid"]["datasets"] = ["shapes"]
+    params["grid"]["networks"] = params["grid"]["networks"][:1]
     params["compare"]["baseline"] = losses[0]
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    subprocess.run([sys.executable, "-m", "pipeline.plan"], cwd=folder, check=True)
 
 
 def train(folder: Path, losses: list[str], resumed: bool, together: bool) -> None:
@@ -60,7 +64,7 @@ def train(folder: Path, losses: list[str], resumed: bool, together: bool) -> Non
 
 def run(folder: Path, losses: list[str], how: list[str], expected: int) -> None:
     env = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "PYTHONPATH": "src"}
-    commands = [[sys.executable, *how, "shapes", loss] for loss in losses]
+    commands = [[sys.executable, *how, "shapes", NETWORK, loss] for loss in losses]
     processes = [subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL) for command in commands]
     assert [process.wait() for process in processes] == [expected] * len(losses)
 
@@ -74,11 +78,10 @@ def main() -> None:
             train(Path(work), losses, resumed, together)
             digests = []
             for loss in losses:
-                results = Path(work, "results")
-                files = (results / f"models/shapes/{loss}/seed0.safetensors", results / f"history/shapes/{loss}.csv")
-                model = files[0].read_bytes()
+                results = Path(work, "results/train/shapes", NETWORK, loss)
+                model = (results / "seed0.safetensors").read_bytes()
                 weights = model[8 + int.from_bytes(model[:8], "little") :]  # without the params, threads among them
-                digests.append(hashlib.md5(weights + files[1].read_bytes()).hexdigest()[:8])
+                digests.append(hashlib.md5(weights + (results / "history.csv").read_bytes()).hexdigest()[:8])
         words = "resumed" if resumed else "one go", "two at once" if together else "one by one"
         print(f"{threads:<8}{words[0]:10}{words[1]:16}" + "".join(f"{digest:>14}" for digest in digests), flush=True)
 

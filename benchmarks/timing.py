@@ -87,7 +87,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": names[0] if names else platform.processor(),
         "processors": PROCESSORS,
-        "bf16": devices.cpu_has_bf16(),
+        "bf16": devices.cpu_precision() == "bfloat16",
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,

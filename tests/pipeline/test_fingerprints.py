@@ -12,7 +12,8 @@ FILES = {
     "pipeline/train.py": "from lib import loop\nimport torch\n",
     "src/lib/__init__.py": '"""Words."""\n',
     "src/lib/loop.py": "def step():\n    from lib.losses import build\n    return build\n",
-    "src/lib/losses/__init__.py": "KINDS = {'dice': 'dice:Dice', 'mse': 'mse:MSE', 'sum': 'sum:Sum'}\ndef build(kind): ...\n",
+    "src/lib/losses/__init__.py": "KINDS = {'dice': 'dice:Dice', 'mse': 'mse:MSE', 'sum': 'sum:Sum'}\n"
+    "def build(kind): ...\n",
     "src/lib/losses/dice.py": 'from ..losses import soft\nclass Dice:\n    """A loss."""\n    x = 1\n',
     "src/lib/losses/sum.py": "class Sum: ...\n",
     "src/lib/losses/mse.py": "class MSE: ...\n",

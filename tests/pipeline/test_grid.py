@@ -59,7 +59,7 @@ def add_node(cluster: Cluster, name: str) -> Any:
 def before_training(project: Project, code: str) -> None:
     """Put a statement before each training."""
     train = project.root / "pipeline/train.py"
-    line = "    settings = params.load()\n"
+    line = "    plan = TrainPlan.read(*sys.argv[1:4])\n"
     start = "    import os, time\n    from pathlib import Path\n    from losslab.errors import InputError\n"
     assert line in train.read_text()
     train.write_text(train.read_text().replace(line, f"{start}    {code}\n{line}"))
@@ -84,7 +84,7 @@ def ran_here(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
 
 
-BEFORE, AFTER = ["code", "download@shapes", "extract@shapes"], ["compare", "report"]
+BEFORE, AFTER = ["plan", "download@shapes", "extract@shapes"], ["compare", "report"]
 
 
 def test_two_nodes_train_and_the_driver_has_what_a_local_run_gives(
@@ -109,7 +109,7 @@ def test_two_nodes_train_and_the_driver_has_what_a_local_run_gives(
     commit(fresh)
     for mark in marks.iterdir():
         mark.unlink()
-    assert ran_here(grid(fresh)) == ["code", "download@shapes", *AFTER], "the remote has the tensors"
+    assert ran_here(grid(fresh)) == ["plan", "download@shapes", *AFTER], "the remote has the tensors"
     assert list(marks.iterdir()) == [], "and the trainings: nodes only evaluate"
     assert fresh.repro() == []
 
@@ -168,10 +168,10 @@ def test_a_stage_that_fails_is_named_and_the_others_are_done(project: Project, c
     done = grid(project)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "error: train@shapes-dice (no luck); the others are done: mend it, commit, and run it again"
+        "error: train@shapes-unet-dice (no luck); the others are done: mend it, commit, and run it again"
     )
     status = project.run("dvc", "status", "--json", "train", "evaluate").stdout
-    assert set(json.loads(status)) == {"train@shapes-dice", "evaluate@shapes-dice"}
+    assert set(json.loads(status)) == {"train@shapes-unet-dice", "evaluate@shapes-unet-dice"}
 
 
 @pytest.mark.parametrize(

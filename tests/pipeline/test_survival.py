@@ -16,17 +16,14 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow import MlflowClient
-from projects import ROOT, Project, new_project
+from projects import ROOT, Project, new_repository
 
 LOSSES = ("bce", "dice")
 STARTED = re.compile(r"Running stage '(.*)'")
 
 
 def repository(root: Path, shapes: Path, epochs: int) -> Project:
-    project = new_project(root)
-    project.run("git", "init", "--quiet")
-    project.run("dvc", "init", "--quiet")
-    shutil.copytree(ROOT / ".dvc" / "plots", project.root / ".dvc" / "plots")
+    project = new_repository(root)
     project.set(lambda p: p["datasets"]["shapes"]["download"].update(source=str(shapes)))
     project.set(lambda p: p["train"].update(epochs=epochs))
     return project
@@ -107,15 +104,15 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(shapes: Path, tmp_p
 
     draw = random.Random(0).random
     moments: dict[str, list[float | str]] = {
-        "code": [draw(), "lock"],
+        "plan": [draw(), "lock"],
         "download@shapes": [draw(), "data/raw/.tmp-*"],
         "extract@shapes": [draw(), "data/tensors/.tmp-*"],
         "compare": [draw(), "results/.tmp-*"],
         "report": [draw(), "results/.tmp-*", "lock"],
     }
     for loss in LOSSES:
-        moments[f"train@shapes-{loss}"] = ["checkpoints/*.pt", "checkpoints/.tmp-*", draw(), "lock"]
-        moments[f"evaluate@shapes-{loss}"] = [draw(), "results/predictions/shapes/.tmp-*", "lock"]
+        moments[f"train@shapes-unet-{loss}"] = ["checkpoints/*.pt", "checkpoints/.tmp-*", draw(), "lock"]
+        moments[f"evaluate@shapes-unet-{loss}"] = [draw(), "results/evaluate/shapes/unet/.tmp-*", "lock"]
     planned = sum(map(len, moments.values()))
     kills, mended = Kills(durations, moments), 0
     while not kills.run(killed):
@@ -143,8 +140,7 @@ def finished(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
 def retrains(finished: Project) -> Project:
     """It, with all to be trained again, and again to be what it was."""
     shutil.rmtree(finished.root / "checkpoints", ignore_errors=True)
-    for folder in ("models", "history"):
-        shutil.rmtree(finished.root / "results" / folder, ignore_errors=True)
+    shutil.rmtree(finished.root / "results/train")
     shutil.rmtree(finished.root / ".dvc/cache")
     return finished
 
@@ -181,7 +177,7 @@ def trains(project: Project, process: subprocess.Popen[str], count: int) -> None
 def test_a_second_repro_at_once_says_so_and_harms_nothing(retrains: Project) -> None:
     wanted = (retrains.root / "dvc.lock").read_bytes()
     first = start(retrains, "dvc", "repro")
-    until(first, "Running stage 'train@shapes-bce'")
+    until(first, "Running stage 'train@shapes-unet-bce'")
     second = retrains.run("dvc", "repro")
     assert second.returncode != 0
     assert "is busy, it is being blocked by:" in second.stderr
@@ -194,7 +190,7 @@ def test_a_second_repro_at_once_says_so_and_harms_nothing(retrains: Project) -> 
 @pytest.mark.slow
 def test_two_trainings_of_one_run_give_what_one_gives(retrains: Project) -> None:
     wanted = yaml.safe_load((retrains.root / "dvc.lock").read_text())
-    both = [start(retrains, sys.executable, "-m", "pipeline.train", "shapes", "bce") for _ in range(2)]
+    both = [start(retrains, sys.executable, "-m", "pipeline.train", "shapes", "unet", "bce") for _ in range(2)]
     said = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     retrains.repro()
