@@ -16,7 +16,7 @@ from torch import Tensor
 from losslab.data import tensors
 from losslab.evaluation.boundaries import compare_boundaries
 from losslab.evaluation.pixel_counts import BINS, ThresholdCurve, pixel_counts
-from losslab.results import runs
+from losslab.results import paths
 
 if TYPE_CHECKING:
     from speed import Options
@@ -30,7 +30,7 @@ def figures(options: "Options") -> list[Figure]:
         from monai.metrics import compute_hausdorff_distance
         from torchmetrics.functional.classification import multilabel_stat_scores
     torch.set_num_threads(1)
-    path = runs.TENSORS / "shapes/test.safetensors"
+    path = paths.TENSORS / "shapes/test.safetensors"
     if not path.is_file():
         raise Skipped(f"{path} is not there; run `dvc repro extract`")
     masks = torch.from_numpy(tensors.read(path).masks[:500])
@@ -40,10 +40,10 @@ def figures(options: "Options") -> list[Figure]:
     probabilities = (6 * blurred - 3 + noise / 2).sigmoid()
 
     def their_counts(p: Tensor, t: Tensor) -> Tensor:
-        found = multilabel_stat_scores(
+        counts = multilabel_stat_scores(
             p, t, t.shape[1], average=None, multidim_average="samplewise", validate_args=False
         )
-        return found[..., [0, 1, 3, 2]]  # [N, C, tp fp tn fn support] → tp fp fn tn
+        return counts[..., [0, 1, 3, 2]]  # [N, C, tp fp tn fn support] → tp fp fn tn
 
     def one_by_one(p: Tensor, t: Tensor) -> None:
         for k in range(BINS + 1):
@@ -78,8 +78,8 @@ def figures(options: "Options") -> list[Figure]:
             rate(one_by_one, BATCH),
         ),
     )
-    found = []
+    rows = []
     for what, own, baseline, other in pairs:
         ours, theirs = in_turns(options.rounds, own, other)
-        found.append(figure(f"scoring, {what}", "images/s", ours, baseline, theirs, Goal("ratio", "≥", 1)))
-    return found
+        rows.append(figure(f"scoring, {what}", "images/s", ours, baseline, theirs, Goal("ratio", "≥", 1)))
+    return rows

@@ -2,6 +2,7 @@
 plain line plots and writes them, as PNG and SVG too: what matplotlib takes for any figures at all.
 """
 
+import contextlib
 import io
 import tempfile
 from functools import partial
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure as Plot
 from timing import Figure, Skipped, figure, in_turns, seconds
 
-from losslab import report
 from losslab.errors import InputError
-from losslab.settings import params
+from losslab.report import page
+from losslab.results import paths
+from losslab.settings.plans import ReportPlan
 
 if TYPE_CHECKING:
     from speed import Options
 
-OURS = {"figures", "svg", "report.html"}
+OURS = {paths.FIGURES, paths.SVG, paths.REPORT}
 
 
 def plain(count: int) -> None:
@@ -30,21 +32,23 @@ def plain(count: int) -> None:
 
 
 def figures(options: "Options") -> list[Figure]:
-    settings = params.load()
     with tempfile.TemporaryDirectory() as work:
-        for path in Path("results").iterdir():
-            if path.name not in OURS:
-                Path(work, path.name).symlink_to(path.resolve())
-        try:
-            plain(1)  # the first of each is slow
-            report.write(settings, Path(work))
-        except InputError as error:
-            raise Skipped(f"the run is not finished ({error})") from None
-        count = len(list(Path(work, "figures").rglob("*.png")))
-        ours, theirs = in_turns(
-            min(options.rounds, 3),
-            partial(seconds, partial(report.write, settings, Path(work))),
-            partial(seconds, partial(plain, count)),
-            warm=False,
-        )
+        Path(work, paths.RESULTS).mkdir()
+        for path in (paths.TENSORS.parent, *paths.RESULTS.iterdir()):
+            if path not in OURS:
+                Path(work, path).symlink_to(path.resolve())
+        with contextlib.chdir(work):
+            try:
+                plain(1)  # the first of each is slow
+                plan = ReportPlan.read()
+                page.write(plan)
+            except InputError as error:
+                raise Skipped(f"the run is not finished ({error})") from None
+            count = len(list(paths.FIGURES.rglob("*.png")))
+            ours, theirs = in_turns(
+                min(options.rounds, 3),
+                partial(seconds, partial(page.write, plan)),
+                partial(seconds, partial(plain, count)),
+                warm=False,
+            )
     return [figure(f"report, {count} figures", "s", ours, f"{count} plain plots", theirs)]
