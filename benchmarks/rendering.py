@@ -14,12 +14,13 @@ from timing import Figure, Skipped, figure, in_turns, seconds
 
 from losslab.errors import InputError
 from losslab.report import page
+from losslab.results import paths
 from losslab.settings.plans import ReportPlan
 
 if TYPE_CHECKING:
     from speed import Options
 
-OURS = {"figures", "svg", "report.html"}
+OURS = {paths.FIGURES, paths.SVG, paths.REPORT}
 
 
 def plain(count: int) -> None:
@@ -31,24 +32,23 @@ def plain(count: int) -> None:
 
 
 def figures(options: "Options") -> list[Figure]:
-    here = Path.cwd()
-    with tempfile.TemporaryDirectory() as work, contextlib.chdir(work):
-        Path("results").mkdir()
-        Path("data").symlink_to(here / "data")
-        for path in (here / "results").glob("*"):
-            if path.name not in OURS:
-                Path("results", path.name).symlink_to(path)
-        try:
-            plain(1)  # the first of each is slow
-            plan = ReportPlan.read()
-            page.write(plan)
-        except InputError as error:
-            raise Skipped(f"the run is not finished ({error})") from None
-        count = len(list(Path("results/figures").rglob("*.png")))
-        ours, theirs = in_turns(
-            min(options.rounds, 3),
-            partial(seconds, partial(page.write, plan)),
-            partial(seconds, partial(plain, count)),
-            warm=False,
-        )
+    with tempfile.TemporaryDirectory() as work:
+        Path(work, paths.RESULTS).mkdir()
+        for path in (paths.TENSORS.parent, *paths.RESULTS.iterdir()):
+            if path not in OURS:
+                Path(work, path).symlink_to(path.resolve())
+        with contextlib.chdir(work):
+            try:
+                plain(1)  # the first of each is slow
+                plan = ReportPlan.read()
+                page.write(plan)
+            except InputError as error:
+                raise Skipped(f"the run is not finished ({error})") from None
+            count = len(list(paths.FIGURES.rglob("*.png")))
+            ours, theirs = in_turns(
+                min(options.rounds, 3),
+                partial(seconds, partial(page.write, plan)),
+                partial(seconds, partial(plain, count)),
+                warm=False,
+            )
     return [figure(f"report, {count} figures", "s", ours, f"{count} plain plots", theirs)]

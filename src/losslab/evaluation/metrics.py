@@ -35,6 +35,10 @@ class Metric:
     lower_is_better: bool = False
     headline: bool = False
 
+    def text(self, value: float | None) -> str:
+        """A value as people read it; a dash for none."""
+        return "–" if value is None else f"{value:.{self.decimals}f}"
+
 
 def _image_dice(draws: Draws) -> Floats:
     return draws.mean_over_images(dice(*np.moveaxis(draws.counts[..., :3].astype(np.float64), -1, 0)))

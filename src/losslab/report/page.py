@@ -1,3 +1,5 @@
+"""The page: every data set with every network, and the overview over the networks where there are several."""
+
 import base64
 import hashlib
 from pathlib import Path
@@ -15,7 +17,7 @@ from losslab.report.evidence import Evidence
 from losslab.report.image_atlas import browser
 from losslab.results import paths
 from losslab.results.files import atomic_file, atomic_folder
-from losslab.results.standings import Standing
+from losslab.results.standings import RANKED_BY, Standing
 from losslab.settings.params import Params
 from losslab.settings.plans import ReportPlan
 
@@ -42,7 +44,6 @@ def write(plan: ReportPlan) -> None:
                     "boards": boards,
                     "overview": networks.overview({board["network"]: board["ranked"] for board in boards}),
                     "data": provenance.data_facts(params, dataset),
-                    "examples": boards[0]["figures"].get("examples"),
                 }
             )
     page = _page(plan, sections)
@@ -110,6 +111,9 @@ def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
         params=plan.params,
         settings=plan.params.model_dump(mode="json"),
         metrics=METRICS,
+        ranking=METRICS[RANKED_BY],
+        ranked_by=RANKED_BY,
+        beside={name: m for name, m in METRICS.items() if m.headline and name != RANKED_BY},
         confidence=f"{100 * plan.params.compare.confidence:.3g}",
         made_with=provenance.made_with(plan),
         style=Markup((web / "style.css").read_text(encoding="utf-8")),
