@@ -46,7 +46,7 @@ class Draws:
         """`[D, S]`: a formula of each class's pooled tp, fp and fn, the mean over the classes in the truth."""
         tp, fp, fn, _ = self.pooled
         present = tp + fn > 0
-        return share(np.where(present, formula(tp, fp, fn), 0.0).sum(-1), present.sum(-1))
+        return quotient(np.where(present, formula(tp, fp, fn), 0.0).sum(-1), present.sum(-1))
 
     def mean_over_images(self, values: Floats) -> Floats:
         """As the function of this name."""
@@ -59,7 +59,7 @@ def mean_over_images(values: Floats, sums: Sums) -> Floats:
     present: NDArray[np.bool_] = ~np.isnan(values)
     per_image = np.where(present, values, 0.0).sum(-1) / np.maximum(present.sum(-1), 1)
     has_any: NDArray[np.bool_] = np.any(present, axis=-1)
-    return share(sums(per_image.T), sums(has_any.T))
+    return quotient(sums(per_image.T), sums(has_any.T))
 
 
 def class_iou(counts: Counts) -> Floats:
@@ -73,7 +73,7 @@ def class_iou_draws(counts: Counts, sums: Sums) -> Floats:
     return np.where(tp + fn > 0, iou(tp, fp, fn), np.nan)
 
 
-def share(total: Floats, number: Floats) -> Floats:
+def quotient(total: Floats, number: Floats) -> Floats:
     """total / number; NaN, without a warning, where there is none."""
     with np.errstate(invalid="ignore"):
         mean: Floats = total / number
