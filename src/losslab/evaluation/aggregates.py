@@ -46,7 +46,7 @@ class Draws:
         """`[D, S]`: a formula of each class's pooled tp, fp and fn, the mean over the classes in the truth."""
         tp, fp, fn, _ = self.pooled
         present = tp + fn > 0
-        return share(np.where(present, formula(tp, fp, fn), 0.0).sum(-1), present.sum(-1))
+        return quotient(np.where(present, formula(tp, fp, fn), 0.0).sum(-1), present.sum(-1))
 
     def mean_over_images(self, values: Floats) -> Floats:
         """As the function of this name."""
@@ -57,14 +57,14 @@ def mean_over_images(values: Floats, sums: Sums) -> Floats:
     """`[D, S]`: the mean of `image_means` over the images that have any."""
     per_image = image_means(values)
     has_any: NDArray[np.bool_] = ~np.isnan(per_image)
-    return share(sums(np.where(has_any, per_image, 0.0).T), sums(has_any.T))
+    return quotient(sums(np.where(has_any, per_image, 0.0).T), sums(has_any.T))
 
 
 def image_means(values: Floats) -> Floats:
     """`[S, N]`: per image the mean over its classes, from values `[S, N, C]`, NaN for a class in neither truth nor
     prediction; NaN where an image has none."""
     present: NDArray[np.bool_] = ~np.isnan(values)
-    return share(np.where(present, values, 0.0).sum(-1), present.sum(-1))
+    return quotient(np.where(present, values, 0.0).sum(-1), present.sum(-1))
 
 
 def class_iou(counts: Counts) -> Floats:
@@ -78,7 +78,7 @@ def class_iou_draws(counts: Counts, sums: Sums) -> Floats:
     return np.where(tp + fn > 0, iou(tp, fp, fn), np.nan)
 
 
-def share(total: Floats, number: Floats) -> Floats:
+def quotient(total: Floats, number: Floats) -> Floats:
     """total / number; NaN, without a warning, where there is none."""
     with np.errstate(invalid="ignore"):
         mean: Floats = total / number

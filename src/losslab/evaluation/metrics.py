@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from losslab.evaluation.aggregates import Draws, Floats, share
+from losslab.evaluation.aggregates import Draws, Floats, quotient
 from losslab.evaluation.formulas import boundary_f, dice, iou, precision, recall
 
 
@@ -46,7 +46,7 @@ def _image_dice(draws: Draws) -> Floats:
 
 def _pixel_accuracy(draws: Draws) -> Floats:
     tp, fp, fn, tn = draws.pooled
-    return share((tp + tn).sum(-1), (tp + fp + fn + tn).sum(-1))
+    return quotient((tp + tn).sum(-1), (tp + fp + fn + tn).sum(-1))
 
 
 METRICS = {

@@ -28,8 +28,8 @@ white and from black."""
 RIGHT, MISSED, FALSE = GREEN, ORANGE, (204, 40, 120)
 """Pixels that are predicted and true, true alone, and predicted alone."""
 
-COLUMNS = 4
-"""Of pictures side by side."""
+PER_ROW = 4
+"""Pictures side by side."""
 
 
 def class_colours(count: int) -> list[RGB]:
@@ -74,7 +74,7 @@ def side_by_side(pictures: Sequence[tuple[str, Pixels]], legend: Mapping[str, RG
     scale = float(np.clip(max(width, height), 256, 512)) / max(width, height)
     width, height = (max(1, round(side * scale)) for side in (width, height))
     how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR
-    columns = min(COLUMNS, len(pictures))
+    columns = min(PER_ROW, len(pictures))
     rows = -(-len(pictures) // columns)
     gap, line = 8, 22
     font = ImageFont.load_default(14)

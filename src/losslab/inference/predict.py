@@ -119,10 +119,10 @@ def run(
         InputError: a model is damaged or knows other classes; no image was found; or, when all others are done, the
             images that could not be read, a line for each.
     """
-    segmenters = load(list(dict.fromkeys((model, *compare))), threshold)
+    segmenters = load_segmenters(list(dict.fromkeys((model, *compare))), threshold)
     first, classes = segmenters[0], segmenters[0].model.classes
     colours = class_colours(len(classes))
-    sources = find(images, out)
+    sources = find_images(images, out)
     ids = image_ids(sources)
     results: list[dict[str, Any]] = []
     failed: list[str] = []
@@ -135,19 +135,19 @@ def run(
             ]
             pixels = np.asarray(photo)
             overlays = [overlay(pixels, each, colours) for each in numbers]
-            save(out / f"{source.name}.mask.png", mask_image(numbers[0], len(classes)))
-            save(out / f"{source.name}.overlay.png", Image.fromarray(overlays[0]))
+            save_png(out / f"{source.name}.mask.png", mask_image(numbers[0], len(classes)))
+            save_png(out / f"{source.name}.overlay.png", Image.fromarray(overlays[0]))
             if compare:
                 views = zip((segmenter.label for segmenter in segmenters), overlays, strict=True)
                 page = side_by_side([("input", pixels), *views], dict(zip(classes, colours, strict=True)))
-                save(out / f"{source.name}.compare.png", page)
+                save_png(out / f"{source.name}.compare.png", page)
             if not (planes or coco):
                 continue
             for number, (mask, full) in enumerate(first.planes(probabilities[0][index], photo.size), start=1):
                 name, plane = classes[number - 1], mask.cpu().numpy().view(np.uint8)
                 if planes:
                     safe = re.sub(r"[^\w-]+", "_", name)
-                    save(out / f"{source.name}.{safe}.png", Image.fromarray(plane * 255))
+                    save_png(out / f"{source.name}.{safe}.png", Image.fromarray(plane * 255))
                 if coco and plane.any():
                     results.append(coco_result(ids[source], number, name, plane, float(full[mask].mean())))
     if coco:
@@ -159,7 +159,7 @@ def run(
         raise InputError((done if len(sources) > 1 else "") + "\n".join(failed))
 
 
-def load(paths: Sequence[Path], threshold: float | None) -> list[Segmenter]:
+def load_segmenters(paths: Sequence[Path], threshold: float | None) -> list[Segmenter]:
     """The models, on the GPU if there is one, with the precision that they were trained in.
 
     Raises:
@@ -182,7 +182,7 @@ def load(paths: Sequence[Path], threshold: float | None) -> list[Segmenter]:
     return segmenters
 
 
-def find(images: Iterable[str], out: Path) -> list[Source]:
+def find_images(images: Iterable[str], out: Path) -> list[Source]:
     """The images, each once, with a name of its own; in a folder, those that its files' suffixes say are images.
 
     Raises:
@@ -233,7 +233,7 @@ def batched(sources: Sequence[Source], failed: list[str]) -> Iterator[list[tuple
     with Fetcher(Patience(attempts=3)) as fetcher:
         for source in tqdm(sources, unit=" images", disable=None):
             try:
-                photo = read(source, fetcher)
+                photo = read_image(source, fetcher)
             except Unusable as error:
                 failed.append(f"{source.given}: {REASONS[str(error)]}")
                 continue
@@ -249,7 +249,7 @@ def batched(sources: Sequence[Source], failed: list[str]) -> Iterator[list[tuple
             yield batch
 
 
-def read(source: Source, fetcher: Fetcher) -> Image.Image:
+def read_image(source: Source, fetcher: Fetcher) -> Image.Image:
     """The photograph, in RGB and upright.
 
     Raises:
@@ -276,7 +276,7 @@ def is_url(image: str) -> bool:
     return image.startswith(("http://", "https://"))
 
 
-def save(path: Path, image: Image.Image) -> None:
+def save_png(path: Path, image: Image.Image) -> None:
     """Write a PNG, whole or not at all."""
     with atomic_file(path) as temporary:
         image.save(temporary, format="PNG")

@@ -23,13 +23,13 @@ MOMENTA = (0.5, 0.9)
 """What is tried where nothing else is asked for."""
 
 Optimizer = AdamW | SGD
-Curve = list[float]
+EpochLosses = list[float]
 """Validation loss after each epoch; it ends early where the run diverged."""
 
 
 def tune(
-    curve: Callable[[Optimizer], Curve], start: Optimizer, rates: Sequence[float], momenta: Sequence[float]
-) -> tuple[Optimizer, dict[Optimizer, Curve]]:
+    curve: Callable[[Optimizer], EpochLosses], start: Optimizer, rates: Sequence[float], momenta: Sequence[float]
+) -> tuple[Optimizer, dict[Optimizer, EpochLosses]]:
     """The best settings and the curves of all that were tried, in order; of equals the first is best.
 
     Args:
@@ -38,7 +38,7 @@ def tune(
     Raises:
         InputError: every learning rate diverged.
     """
-    curves: dict[Optimizer, Curve] = {}
+    curves: dict[Optimizer, EpochLosses] = {}
 
     def best(candidates: Sequence[Optimizer]) -> Optimizer:
         for candidate in candidates:
@@ -52,7 +52,7 @@ def tune(
     return best([at_rate, *(at_rate.model_copy(update={"momentum": momentum}) for momentum in momenta)]), curves
 
 
-def validation_losses(plan: TrainPlan, splits: Mapping[str, tensors.Split]) -> Callable[[Optimizer], Curve]:
+def validation_losses(plan: TrainPlan, splits: Mapping[str, tensors.Split]) -> Callable[[Optimizer], EpochLosses]:
     """A function that trains with an optimiser, the first of `train.seeds` and all else as planned."""
     device = devices.prepare(plan.train)
     dtype = devices.compute_dtype(plan.train.precision, plan.cpu_precision, device)
@@ -61,7 +61,7 @@ def validation_losses(plan: TrainPlan, splits: Mapping[str, tensors.Split]) -> C
     network = partial(networks.registry.build, plan.network_spec, in_channels=3, classes=classes)
     loss = losses.registry.build(plan.loss_spec)
 
-    def curve(optimizer: Optimizer) -> Curve:
+    def curve(optimizer: Optimizer) -> EpochLosses:
         progress, label = Progress(), name(optimizer)
         settings = plan.train.model_copy(update={"optimizer": optimizer})
         train(network, loss, data, settings, plan.train.seeds[0], dtype, progress, lambda _: None, label)
@@ -72,7 +72,7 @@ def validation_losses(plan: TrainPlan, splits: Mapping[str, tensors.Split]) -> C
     return curve
 
 
-def run(plan: TrainPlan, rates: Sequence[float], momenta: Sequence[float] | None) -> dict[str, Curve]:
+def run(plan: TrainPlan, rates: Sequence[float], momenta: Sequence[float] | None) -> dict[str, EpochLosses]:
     """Tune, say what is best, and write the table; the curves by what was tried.
 
     Args:

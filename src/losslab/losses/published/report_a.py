@@ -14,7 +14,7 @@ EPSILON = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class MSE(RawOutput):
+class ReportAMSE(RawOutput):
     """Report A's MSE on shapes: squared error of raw outputs against label values.
 
     L = mean over images, planes and pixels of (o − m)², o the raw output, m the mask with its label values.
@@ -35,7 +35,7 @@ class MSE(RawOutput):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dice(RawOutput):
+class ReportADice(RawOutput):
     """Report A's Dice on shapes: one coefficient over the whole batch, of raw outputs and label values.
 
     L = 1 − (2·Σom + ε)/(Σo + Σm + ε), sums over images, planes and pixels, ε = 1e-3.
@@ -56,7 +56,7 @@ class Dice(RawOutput):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MSEDice(RawOutput):
+class ReportAMSEDice(RawOutput):
     """Report A's MSE + Dice on shapes, with its vectors that are zeroed once per batch.
 
     For image b = 0 … B − 1, with ε = 1e-3: dice[c] = 1 − (2·Σom + ε)/(Σo + Σm + ε) for each channel c <
@@ -80,7 +80,7 @@ class MSEDice(RawOutput):
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        sums = Sums(outputs, masks)
+        sums = BatchSums(outputs, masks)
         dice, known = sums.dice(scored_channels(outputs))  # [B, scored]
         # The last image up to b that set dice[c], or −1: its value is still there.
         rows = torch.arange(len(dice), device=dice.device).unsqueeze(1)
@@ -90,7 +90,7 @@ class MSEDice(RawOutput):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CocoMSEDice(RawOutput):
+class ReportACocoMSEDice(RawOutput):
     """Report A's MSE + 30·Dice on COCO: the same accumulation, a Dice per image.
 
     For image b = 0 … B − 1, with ε = 1e-3: dice[b] = 1 − (2·Σom + ε)/(Σo + Σm + ε) if Σo + Σm > 0; mse[b] =
@@ -114,12 +114,12 @@ class CocoMSEDice(RawOutput):
     weight: Annotated[float, Field(ge=0)] = 30.0
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        sums = Sums(outputs.flatten(1, 2).unsqueeze(1), masks.flatten(1, 2).unsqueeze(1))
+        sums = BatchSums(outputs.flatten(1, 2).unsqueeze(1), masks.flatten(1, 2).unsqueeze(1))
         dice, known = sums.dice(1)  # [B, 1]
         return sums.composite(1.0, self.weight, so_far(torch.where(known, dice, 0.0)[:, 0]))
 
 
-class Sums:
+class BatchSums:
     """The sums over pixels of a batch `[B, C, H, W]` that both losses are made of."""
 
     def __init__(self, outputs: Tensor, masks: Tensor) -> None:

@@ -11,7 +11,7 @@ from losslab.losses.published.raw import RawOutput, scored_channels
 
 
 @dataclass(frozen=True, kw_only=True)
-class MSE(RawOutput):
+class ReportBMSE(RawOutput):
     """Report B's MSE: squared error of raw outputs against label values, on the scored channels.
 
     L = Σ over c < min(B, C) of mean of (o − m)² over images and pixels, / B: divided by the batch size, not
@@ -33,7 +33,7 @@ class MSE(RawOutput):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MAE(RawOutput):
+class ReportBMAE(RawOutput):
     """Report B's MAE: absolute error of raw outputs against label values, on the scored channels.
 
     L = Σ over c < min(B, C) of mean of |o − m| over images and pixels, / B.
@@ -53,7 +53,7 @@ class MAE(RawOutput):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dice(RawOutput):
+class ReportBDice(RawOutput):
     """Report B's Dice: a quotient for every pixel, of raw outputs and label values.
 
     L = Σ over c < min(B, C) of mean of 1 − (2om + 1)/(o + m + 1) over images and pixels, / B.
@@ -74,7 +74,7 @@ class Dice(RawOutput):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MSEDice(RawOutput):
+class ReportBMSEDice(RawOutput):
     """Report B's MSE + s·Dice.
 
     L = `report_b_mse` + s·`report_b_dice`, s = `scale`.
@@ -97,7 +97,7 @@ class MSEDice(RawOutput):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MAEDice(RawOutput):
+class ReportBMAEDice(RawOutput):
     """Report B's MAE + s·Dice.
 
     L = `report_b_mae` + s·`report_b_dice`, s = `scale`.
