@@ -6,12 +6,13 @@ from losslab import data
 from losslab.errors import exit_on_error
 from losslab.results import paths
 from losslab.results.files import atomic_folder
-from losslab.settings.plans import ExtractPlan
+from losslab.settings.plans import DownloadPlan, ExtractPlan
 
 
 def main() -> None:
     name = sys.argv[1]
-    dataset = data.registry.build(ExtractPlan.read(name).dataset)
+    # How the data was fetched is not in this stage's plan: where that changes no file, nothing is extracted again.
+    dataset = data.registry.build(DownloadPlan.read(name).dataset | ExtractPlan.read(name).dataset)
     with atomic_folder(paths.TENSORS / name) as out:
         dataset.write_tensors(paths.RAW / name, out)
 

@@ -24,8 +24,8 @@ NOT_FOLLOWED = {
 """Modules (of `losslab.settings` and `losslab.tracking` all) that no output depends on, and why."""
 ROOMS_NOT_FOLLOWED = ("losslab.settings.", "losslab.tracking.")
 NOT_CALLED = {
-    "download": {f"losslab.data.{name}" for name in ("coco.extraction", "coco.outlines", "label_maps", "photos",
-                                                     "tensors", "workers")},
+    "download": {f"losslab.data.{name}" for name in ("coco.extraction", "coco.outlines", "extraction",
+                                                     "mask_files.label_maps", "photos", "tensors", "workers")},
     "extract": {f"losslab.data.{name}" for name in ("coco.sources", "sources.downloads", "sources.http",
                                                     "sources.packages")},
 }  # fmt: skip

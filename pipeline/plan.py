@@ -43,9 +43,9 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
     for dataset in settings.grid.datasets:
         spec = settings.datasets[dataset]
         kind = {"losslab.data": spec}
-        download = {key: spec[key] for key in ("kind", "download")}
-        written[DownloadPlan.path(dataset)] = DownloadPlan(code=project.fingerprint("download", kind), dataset=download)
-        written[ExtractPlan.path(dataset)] = ExtractPlan(code=project.fingerprint("extract", kind), dataset=spec)
+        for stage in (DownloadPlan, ExtractPlan):
+            options = {key: spec[key] for key in ("kind", stage.stage)}
+            written[stage.path(dataset)] = stage(code=project.fingerprint(stage.stage, kind), dataset=options)
     train_code = {}
     for cell in cells(settings.grid):
         network, loss = settings.networks[cell.network], settings.losses[cell.loss]

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from losslab.data import tensors
-from losslab.data.extraction import Extracted, SplitImages, read_selection, write_selection, write_splits
-from losslab.data.mask_files.pairs import Pair, Pairs, PairSplit
-from losslab.data.photos import VANISHED
+from losslab.data.extraction import Extracted, SplitImages, write_splits
 from losslab.errors import InputError
 
 PIXELS = (np.full((3, 2, 2), 7, np.uint8), np.ones((1, 2, 2), np.uint8))
@@ -26,9 +24,9 @@ def write(out: Path, *images: Extracted, most: int | None = 2) -> dict[str, obje
 
 
 def test_images_are_written_and_the_others_counted_and_listed(tmp_path: Path) -> None:
-    assert write(tmp_path, (1, "damaged"), (2, PIXELS), (3, "damaged"), (4, VANISHED)) == {
+    assert write(tmp_path, (1, "damaged"), (2, PIXELS), (3, "damaged")) == {
         "source_images": 9,
-        "splits": {"val": {"kept": 2, "left_out": {"not_drawn": 3, "damaged": 2, VANISHED: 1}}},
+        "splits": {"val": {"kept": 2, "left_out": {"not_drawn": 3, "damaged": 2}}},
         "unreadable": [{"split": "val", "id": number, "reason": "damaged"} for number in (1, 3)],
     }
     split = tensors.read(tmp_path / "val.safetensors")
@@ -55,28 +53,17 @@ def test_a_split_of_which_nothing_is_left_says_why(tmp_path: Path) -> None:
 
 
 def test_what_is_counted_while_images_are_read_is_in_the_account(tmp_path: Path) -> None:
-    colours, sizes = Counter[str](), Counter[str]()
+    colours, sizes, left_out = Counter[str](), Counter[str](), Counter[str]()
 
     def images() -> Iterator[Extracted]:
         for number in range(3):
             colours["blue"] += 1
             sizes["large"] += 2
+            left_out["hidden"] += 1
             yield number, PIXELS
 
-    splits = {"train": SplitImages("theirs", images(), account={"sizes": sizes})}
+    splits = {"train": SplitImages("theirs", images(), left_out, {"sizes": sizes})}
     write_splits(tmp_path, "set", ["one"], splits, {"colours": colours})
     account = json.loads((tmp_path / "extract.json").read_text())
     assert account["colours"] == {"blue": 3}
-    assert account["splits"]["train"] == {"kept": 3, "left_out": {}, "sizes": {"large": 6}}
-
-
-def test_a_selection_is_read_as_it_was_written_and_damage_is_named(tmp_path: Path) -> None:
-    pairs = Pairs(2, 1, {"train": PairSplit("all", [Pair("a.jpg", "a.png")], {"no_mask": 1})})
-    with pytest.raises(InputError, match=r"selection\.json: not found; run `dvc repro`"):
-        read_selection(tmp_path, Pairs)
-    write_selection(tmp_path, pairs)
-    assert read_selection(tmp_path, Pairs) == pairs
-    path = tmp_path / "selection.json"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"selection\.json: damaged"):
-        read_selection(tmp_path, Pairs)
+    assert account["splits"]["train"] == {"kept": 3, "left_out": {"hidden": 3}, "sizes": {"large": 6}}

@@ -115,9 +115,10 @@ SOURCES = {
     "where COCO's images come from": ("data/coco/sources.py", END, STATEMENT, ["download/coco"]),
     "how COCO's outlines are drawn": ("data/coco/outlines.py", END, STATEMENT, ["extract/coco"]),
     "how photographs are decoded": ("data/photos.py", END, STATEMENT, ["extract/coco"]),
+    "how splits are written": ("data/extraction.py", END, STATEMENT, ["extract"]),
     "worker processes": ("data/workers.py", END, STATEMENT, ["extract/coco"]),
     "shapes": ("data/purdue_shapes.py", END, STATEMENT, ["download/shapes", "extract/shapes"]),
-    "a data set that the grid lacks": ("data/flowers17.py", END, STATEMENT, NOTHING),
+    "a data set that the grid lacks": ("data/mask_files/flowers17.py", END, STATEMENT, NOTHING),
     "archives": ("data/sources/archives.py", END, STATEMENT, ["download", "extract"]),
     "tensors": ("data/tensors.py", END, STATEMENT, ["extract", *SHOWN]),
     # losses
@@ -224,7 +225,7 @@ SETTINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     ),
     "how a data set is fetched": (
         lambda p: p["datasets"]["coco"]["download"].update(min_box=100),
-        ["download/coco", "extract/coco", "report"],
+        ["download/coco", "report"],  # and "extract/coco", if other files come of it
     ),
     "how a data set is extracted": (
         lambda p: p["datasets"]["coco"]["extract"].update(image_size=64),

@@ -7,18 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import msgspec
 from pydantic import Field
 
-from losslab.data.photos import VANISHED
 from losslab.data.tensors import Array, Writer
 from losslab.errors import InputError
 from losslab.results.files import write_json
 from losslab.settings.schema import Section
-
-S = TypeVar("S")
 
 Extracted = tuple[str | int, tuple[Array, Array] | str]
 """An image's id, and its pixels `[3, H, W]` and masks `[C, H, W]`, or the reason why there are none."""
@@ -43,7 +39,7 @@ class SplitImages:
         source: the source's name of the split.
         images: each image, read once.
         left_out: reason → how many images of the source are not among `images`.
-        account: what else extract.json says of the split; looked at when all images have been read.
+        account: what else extract.json says of the split; as `left_out`, looked at when all images have been read.
     """
 
     source: str
@@ -77,40 +73,20 @@ def write_splits(
     unreadable: list[dict[str, Any]] = []
     accounts: dict[str, Any] = {}
     for name, split in splits.items():
-        left_out = Counter(split.left_out)
+        reasons: Counter[str] = Counter()
         with Writer(out / f"{name}.safetensors", dataset=dataset, classes=classes, source=split.source) as writer:
             for image_id, result in split.images:
                 if not isinstance(result, str):
                     writer.append(str(image_id), *result)
                     continue
-                left_out[result] += 1
-                if result != VANISHED:
-                    unreadable.append({"split": name, "id": image_id, "reason": result})
+                reasons[result] += 1
+                unreadable.append({"split": name, "id": image_id, "reason": result})
                 if len(unreadable) > (max_unreadable or 0):
                     listed = ", ".join("{split} {id} ({reason})".format(**entry) for entry in unreadable[:5])
                     raise InputError(f"more than extract.max_unreadable images cannot be read: {listed}")
+            left_out = dict(Counter(split.left_out) + reasons)  # the sum is without counts of 0
             if not writer.ids:
-                raise InputError(f"no image of {name} is left: {dict(left_out)}")
-        accounts[name] = {"kept": len(writer.ids), "left_out": +left_out, **split.account}  # + drops counts of 0
+                raise InputError(f"no image of {name} is left: {left_out}")
+        accounts[name] = {"kept": len(writer.ids), "left_out": left_out, **split.account}
     listing = {} if max_unreadable is None else {"unreadable": unreadable}
     write_json(out / "extract.json", {**account, "splits": accounts, **listing})
-
-
-def write_selection(raw: Path, selection: msgspec.Struct) -> None:
-    """Keep in the folder `raw` what a fetch selected, for the extraction."""
-    (raw / "selection.json").write_bytes(msgspec.json.encode(selection))
-
-
-def read_selection(raw: Path, kind: type[S]) -> S:
-    """What the fetch into `raw` selected.
-
-    Raises:
-        InputError: `raw` has no selection, or a damaged one.
-    """
-    path = raw / "selection.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; run `dvc repro`") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None

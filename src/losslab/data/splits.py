@@ -1,12 +1,17 @@
-"""Train, validation and test: which images of a source go where, drawn once by a seed."""
+"""Train, validation and test: which images of a source go where, drawn once by a seed, and kept in selection.json."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from losslab.errors import InputError
 from losslab.settings.schema import Section
+
+S = TypeVar("S")
 
 SPLITS = ("train", "val", "test")
 
@@ -47,3 +52,23 @@ def draw(
         split: (origin, np.sort(pool[: most[split]]), pool[len(pool) if most[split] is None else most[split] :])
         for split, (origin, pool) in ((split, pools[split]) for split in SPLITS)
     }
+
+
+def write_selection(raw: Path, selection: msgspec.Struct) -> None:
+    """Keep in the folder `raw` what a fetch selected, for the extraction."""
+    (raw / "selection.json").write_bytes(msgspec.json.encode(selection))
+
+
+def read_selection(raw: Path, kind: type[S]) -> S:
+    """What the fetch into `raw` selected.
+
+    Raises:
+        InputError: `raw` has no selection, or a damaged one.
+    """
+    path = raw / "selection.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run `dvc repro`") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None

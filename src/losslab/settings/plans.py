@@ -102,6 +102,7 @@ class ExtractPlan(Plan):
 
     stage = "extract"
     dataset: Spec
+    """Its `kind` and `extract`."""
 
 
 class TrainPlan(Plan):

@@ -13,20 +13,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from losslab.data.coco import annotations
-from losslab.data.coco.extraction import Job, Result, extract
+from losslab.data.coco.extraction import VANISHED, Job, Result, extract
 from losslab.data.coco.selection import Rules, Selection, SplitSelection, judge, left_out, nothing_selected, selected
 from losslab.data.coco.sources import annotation_text, bring_images
 from losslab.data.dataset import Dataset
-from losslab.data.extraction import (
-    Extracted,
-    FileOptions,
-    SplitImages,
-    read_selection,
-    write_selection,
-    write_splits,
-)
+from losslab.data.extraction import Extracted, FileOptions, SplitImages, write_splits
 from losslab.data.sources.downloads import Downloads
-from losslab.data.splits import SPLITS, MaxImages, Share, draw
+from losslab.data.splits import SPLITS, MaxImages, Share, draw, read_selection, write_selection
 from losslab.data.workers import Workers
 from losslab.errors import InputError
 from losslab.settings.schema import Section, invalid
@@ -169,8 +162,8 @@ class Coco(Dataset):
     ) -> SplitImages:
         """One split's images; its annotations, and the classes of the objects, are counted as they are read."""
         kept = dict.fromkeys(classes, 0)
-        left_out = Counter(split.annotations_left_out)
-        annotations: dict[str, Any] = {"kept": 0, "left_out": left_out}
+        images_left_out, outlines_left_out = Counter(split.left_out), Counter(split.annotations_left_out)
+        annotations: dict[str, Any] = {"kept": 0, "left_out": outlines_left_out}
         jobs = [
             Job(
                 path=raw / image.file,
@@ -188,11 +181,14 @@ class Coco(Dataset):
         def images() -> Iterator[Extracted]:
             for image, result in zip(split.images, workers.map(jobs), strict=True):
                 if isinstance(result, str):
-                    left_out[result] += image.annotations
+                    outlines_left_out[result] += image.annotations
                 else:
-                    left_out.update(image.ignored)
+                    outlines_left_out.update(image.ignored)
                     kept[image.category] += 1
                     annotations["kept"] += 1
-                yield image.id, result
+                if result == VANISHED:
+                    images_left_out[VANISHED] += 1
+                else:
+                    yield image.id, result
 
-        return SplitImages(split.source, images(), split.left_out, {"classes": kept, "annotations": annotations})
+        return SplitImages(split.source, images(), images_left_out, {"classes": kept, "annotations": annotations})

@@ -9,8 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from losslab.data.coco.outlines import rasterise
-from losslab.data.photos import VANISHED, Unusable, read_image, reduce_mask
+from losslab.data.photos import Unusable, read_image, reduce_mask
 from losslab.data.tensors import Array
+
+VANISHED = "mask_vanishes"
+"""The one reason that is the doing of `image_size`, not of the source: such an image is readable."""
 
 Result = tuple[Array, Array] | str
 """An image `[3, S, S]` and its mask `[C, S, S]`, or why there is none."""

@@ -23,12 +23,12 @@ import numpy as np
 from pydantic import Field, StringConstraints
 
 from losslab.data.dataset import Dataset
-from losslab.data.extraction import FileOptions, write_selection
+from losslab.data.extraction import FileOptions
 from losslab.data.mask_files.label_maps import Labels
 from losslab.data.mask_files.pairs import Pair, Pairs, PairSplit, write_pairs
 from losslab.data.sources.archives import Files, open_files
 from losslab.data.sources.downloads import Downloads
-from losslab.data.splits import SPLITS
+from losslab.data.splits import SPLITS, write_selection
 from losslab.errors import InputError
 from losslab.settings.schema import Section
 

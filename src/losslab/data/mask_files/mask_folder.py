@@ -18,12 +18,12 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from losslab.data.dataset import Dataset
-from losslab.data.extraction import FileOptions, write_selection
+from losslab.data.extraction import FileOptions
 from losslab.data.mask_files.label_maps import Label, Labels, forms
 from losslab.data.mask_files.pairs import Pair, Pairs, PairSplit, write_pairs
 from losslab.data.sources.archives import Files, open_files
 from losslab.data.sources.downloads import Downloads
-from losslab.data.splits import SPLITS, MaxImages, Share, draw
+from losslab.data.splits import SPLITS, MaxImages, Share, draw, write_selection
 from losslab.errors import InputError
 from losslab.settings.schema import Section, invalid
 

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from losslab.data.extraction import Extracted, FileOptions, SplitImages, read_selection, write_splits
+from losslab.data.extraction import Extracted, FileOptions, SplitImages, write_splits
 from losslab.data.mask_files.label_maps import Labels
 from losslab.data.photos import Unusable, read_image, reduce_mask
+from losslab.data.splits import read_selection
 from losslab.data.tensors import Array
 from losslab.data.workers import Workers
 
