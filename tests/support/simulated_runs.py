@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from losslab.comparison.statistics import Counts, Floats, Resampler, from_counts, unweighted
 
-from losslab.comparison.loss_results import Comparison, Evidence
+from losslab.comparison.loss_results import Comparison, LossResult
+from losslab.comparison.resampling import Resampler
+from losslab.evaluation.aggregates import Counts, Draws, Floats, Sums, unweighted
+from losslab.evaluation.metrics import METRICS
 from losslab.results.scores import THRESHOLDS, Scores
 from losslab.settings.params import Compare
 
@@ -56,16 +58,21 @@ class Simulation:
         """`[L]`: mIoU over `parts` × 50 seeds and `parts` × 2,000 images: with 10, known to 0.1 points."""
         whole = replace(self, seeds=50, images=2000)
         rng = np.random.default_rng(12345)
-        found = [[from_counts(table, unweighted)["miou"].mean() for table in whole.counts(rng)] for _ in range(parts)]
-        return np.mean(found, axis=0)
+        means = [[miou(table, unweighted).mean() for table in whole.counts(rng)] for _ in range(parts)]
+        return np.mean(means, axis=0)
+
+
+def miou(counts: Counts, sums: Sums) -> Floats:
+    """`[D, S]`: mIoU of counts `[S, N, C, 4]`, which needs no boundaries."""
+    return METRICS["miou"].value(Draws(counts, np.empty((*counts.shape[:3], 5)), sums))
 
 
 def comparison(counts: Counts, resampler: Resampler) -> Comparison:
-    """What `losslab.comparison.loss_results.load` makes of score files with these counts at both thresholds; mIoU only."""
+    """What `loss_results.load` makes of score files with these counts at both thresholds; mIoU only."""
     losses = {}
     for index, table in enumerate(counts):
         seeds, images = tuple(range(table.shape[0])), tuple(map(str, range(table.shape[1])))
-        values = {("miou", "tuned"): from_counts(table, resampler.sums)["miou"]}
+        values = {("miou", "tuned"): miou(table, resampler.sums)}
         scores = Scores(seeds, images, ("disk",), dict.fromkeys(THRESHOLDS, table))
-        losses[f"loss{index}"] = Evidence(scores, resampler, values, comparable=True)
-    return Comparison("simulated", ("disk",), losses, [])
+        losses[f"loss{index}"] = LossResult(scores, resampler, values, comparable=True)
+    return Comparison("simulated", "network", ("disk",), losses, [])

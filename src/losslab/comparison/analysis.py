@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from losslab.comparison.loss_results import Comparison, LossResult
 from losslab.evaluation.aggregates import Floats, class_iou_draws
 from losslab.evaluation.formulas import iou
+from losslab.evaluation.metrics import RANKED_BY
 from losslab.settings.plans import ComparePlan
 
 SIZES = ("small", "medium", "large")
@@ -36,7 +37,7 @@ def analyse(comparison: Comparison, confidence: float) -> dict[str, Any]:
             for name in comparison.classes
         ]
         sizes += [{"loss": loss} | size for size in _sizes(result, confidence)]
-        gain = result.values["miou", "tuned"] - result.values["miou", "fixed"] if result.values else None
+        gain = result.values[RANKED_BY, "tuned"] - result.values[RANKED_BY, "fixed"] if result.values else None
         gains.append({"loss": loss} | summary(result, gain, confidence, lowest=-1.0))
     return {
         "best_probability": best_probability(comparison),
@@ -56,7 +57,7 @@ def best_probability(comparison: Comparison) -> dict[str, float | None]:
     rivals = comparison.rivals()
     common = set.intersection(*(set(result.scores.seeds) for result in rivals.values())) if len(rivals) > 1 else set()
     if len(common) > 1:
-        values = [result.of("miou", "tuned", sorted(common)) for result in rivals.values()]
+        values = [result.of(RANKED_BY, "tuned", sorted(common)) for result in rivals.values()]
         if not np.isnan(values).any():
             best = next(iter(rivals.values())).resampler.shares_of_best(values).tolist()
             shares |= {loss: round(share, 4) for loss, share in zip(rivals, best, strict=True)}

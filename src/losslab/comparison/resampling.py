@@ -40,11 +40,11 @@ class Resampler:
     def sums(self, table: Table) -> Floats:
         """`[N, ...]` → `[1 + resamples, ...]`: its sums over the images of every draw."""
         flat = table.reshape(len(table), -1).astype(np.float64)
-        found = np.empty((self.draws, flat.shape[1]))
+        total = np.empty((self.draws, flat.shape[1]))
         for start in range(0, self.draws, _BLOCK):
             block = slice(start, start + _BLOCK)
-            found[block] = self.image_weights[block].astype(np.float64) @ flat
-        return found.reshape(self.draws, *table.shape[1:])
+            total[block] = self.image_weights[block].astype(np.float64) @ flat
+        return total.reshape(self.draws, *table.shape[1:])
 
     def interval(self, values: Floats, confidence: float) -> tuple[float, float]:
         """Where the mean over seeds and images lies, an equal chance of missing it on either side.
@@ -71,8 +71,8 @@ class Resampler:
             return np.zeros(draws)
         # Quantiles in random order, not random numbers: tails of t are long, and the ends would be noisy.
         ranks = np.random.default_rng([self.seed, 1]).permutation(draws)
-        found: Floats = stdtrit(seeds - 1, (ranks + 0.5) / draws) * values.std(ddof=1) / np.sqrt(seeds)
-        return found
+        spread: Floats = stdtrit(seeds - 1, (ranks + 0.5) / draws) * values.std(ddof=1) / np.sqrt(seeds)
+        return spread
 
     def shares_of_best(self, values: Sequence[Floats]) -> Floats:
         """`[L]`: in what share of draws each loss has the highest mean; a tie counts in parts.

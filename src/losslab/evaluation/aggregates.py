@@ -54,12 +54,17 @@ class Draws:
 
 
 def mean_over_images(values: Floats, sums: Sums) -> Floats:
-    """`[D, S]` from values `[S, N, C]`, NaN for a class in neither truth nor prediction: per image the mean over its
-    classes, then the mean over images that have any."""
+    """`[D, S]`: the mean of `image_means` over the images that have any."""
+    per_image = image_means(values)
+    has_any: NDArray[np.bool_] = ~np.isnan(per_image)
+    return share(sums(np.where(has_any, per_image, 0.0).T), sums(has_any.T))
+
+
+def image_means(values: Floats) -> Floats:
+    """`[S, N]`: per image the mean over its classes, from values `[S, N, C]`, NaN for a class in neither truth nor
+    prediction; NaN where an image has none."""
     present: NDArray[np.bool_] = ~np.isnan(values)
-    per_image = np.where(present, values, 0.0).sum(-1) / np.maximum(present.sum(-1), 1)
-    has_any: NDArray[np.bool_] = np.any(present, axis=-1)
-    return share(sums(per_image.T), sums(has_any.T))
+    return share(np.where(present, values, 0.0).sum(-1), present.sum(-1))
 
 
 def class_iou(counts: Counts) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 
 from losslab.evaluation.aggregates import Draws, Floats, share
 from losslab.evaluation.formulas import boundary_f, dice, iou, precision, recall
+from losslab.results.standings import RANKED_BY as RANKED_BY
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Metric:
     highest: float = 1.0
     lower_is_better: bool = False
     headline: bool = False
+
+    def text(self, value: float | None) -> str:
+        """A value as people read it; a dash for none."""
+        return "–" if value is None else f"{value:.{self.decimals}f}"
 
 
 def _image_dice(draws: Draws) -> Floats:

@@ -7,6 +7,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from losslab.errors import InputError
 
+RANKED_BY = "miou"
+"""The metric that losses are ranked by, one where higher is better: answer, verdict to quote and champion go by it."""
+
 
 @dataclass
 class Standing:
@@ -14,7 +17,7 @@ class Standing:
 
     `verdict` is better, worse, no difference shown or n too small; baseline, or no baseline where there is none to
     compare with; diverged, or no value where nothing could be measured. It rests on the adjusted p of this row's table:
-    losses are corrected for, metrics are not, so the verdict to quote is that of one metric chosen beforehand.
+    losses are corrected for, metrics are not, so the verdict to quote is that of the one metric that ranks.
     """
 
     dataset: str
@@ -34,6 +37,11 @@ class Standing:
     p_adjusted: float | None = None
     verdict: str = "diverged"
     status: str = "ok"
+
+    @property
+    def decisive(self) -> bool:
+        """Whether losses are ranked by this row: by the metric that ranks, at the tuned threshold."""
+        return (self.metric, self.threshold) == (RANKED_BY, "tuned")
 
 
 def read(path: Path) -> list[Standing]:
