@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from losslab.comparison.leaderboard import Row as Result
 from losslab.report import figures
 from losslab.report.figures.style import DARK, INK
 from losslab.results.history import Row
+from losslab.results.standings import Standing
 
 
 def history(seeds: int = 2, diverged: bool = False) -> list[Row]:
@@ -23,9 +23,11 @@ def history(seeds: int = 2, diverged: bool = False) -> list[Row]:
     return [*rows, Row(0, 3, 30, "train", "diverged", 1.0)] if diverged else rows
 
 
-def board(*losses: str, mean: float | None = 0.6) -> list[Result]:
+def board(*losses: str, mean: float | None = 0.6) -> list[Standing]:
     return [
-        Result("d", loss, "miou", rule, mean, mean and mean - 0.1, mean and mean + 0.1, 3, 9, delta, delta, delta)
+        Standing(
+            "d", "n", loss, "miou", rule, mean, mean and mean - 0.1, mean and mean + 0.1, 3, 9, delta, delta, delta
+        )
         for i, loss in enumerate(losses)
         for rule in ("fixed", "tuned")
         for delta in [0.1 if i and mean else None]
@@ -88,7 +90,7 @@ def test_the_same_numbers_give_the_same_bytes(case: str, tmp_path: Path) -> None
 
 def test_an_svg_turns_dark_and_names_no_date_or_version(tmp_path: Path) -> None:
     figures.save(CASES["one seed"](), tmp_path / "a.svg")
-    text = (tmp_path / "a.svg").read_text()
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert f'[style*="fill: {INK}"]{{fill:{DARK[INK]}!important}}' in text
     assert f"fill: {INK}" in text.split("</style>", 1)[1], "the colours that the rules replace are there"
     assert "dc:date" not in text

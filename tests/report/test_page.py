@@ -1,11 +1,8 @@
 """The report as its readers open it: a file in a browser, without a network."""
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,57 +10,15 @@ import pytest
 from projects import ROOT
 from report_world import HOSTILE, results
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from losslab import report
-from losslab.comparison.leaderboard import Row
 from losslab.errors import InputError
-from losslab.report import dataset
-from losslab.report.answer import answer, seeds_needed
-from losslab.report.captions import pictures
-from losslab.report.image_atlas import browser
-from losslab.results import runs, scores
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CHROMEDRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-    "--disable-component-update", "--disable-sync", "--window-size=1280,900", "--force-prefers-reduced-motion",
-)  # fmt: skip
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with results and their report."""
-    root = tmp_path_factory.mktemp("written")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        report.write(results(root), runs.RESULTS)
-    return root
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    if not CHROMIUM or not CHROMEDRIVER:
-        pytest.skip("no Chromium with chromedriver on this machine; `make browser` installs them where it may")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
-    yield driver
-    driver.quit()
+from losslab.report import evidence
+from losslab.report import page as report_page
+from losslab.results import paths, scores
+from losslab.settings.plans import Cell
 
 
 @pytest.fixture
@@ -133,8 +88,8 @@ def test_filters_by_class_and_by_disagreement(page: webdriver.Chrome, written: P
     assert "1 of 6." in page.find_element(By.CSS_SELECTOR, ".position").text
     Select(page.find_element(By.NAME, "class")).select_by_index(0)
     Select(page.find_element(By.NAME, "differ")).select_by_value("250")
-    tables = [scores.read(written / f"results/scores/shapes/{loss}.csv") for loss in ("bce", "dice", "mse")]
-    dice = [dataset.image_dice(table.counts["tuned"])[0] for table in tables]
+    tables = [scores.read(written / paths.scores_file(Cell("shapes", "unet", loss))) for loss in ("bce", "dice", "mse")]
+    dice = [evidence.image_dice(table.counts["tuned"])[0] for table in tables]
     expected = sum(max(d[i] for d in dice) - min(d[i] for d in dice) >= 0.25 for i in range(12))
     assert 0 < expected < 12
     assert f"of {expected}." in page.find_element(By.CSS_SELECTOR, ".position").text
@@ -157,7 +112,7 @@ def test_the_canvas_shows_every_pixel_as_the_scores_count_it(page: webdriver.Chr
     )
     shown = dict(cells)
     for loss in ("bce", "dice", "mse"):
-        table = scores.read(written / f"results/scores/shapes/{loss}.csv")
+        table = scores.read(written / paths.scores_file(Cell("shapes", "unet", loss)))
         tp, fp, fn, _ = table.counts["tuned"][1, 5].sum(axis=0)
         found = [shown[loss].get(colour, 0) for colour in ("0,158,115", "204,40,120", "230,159,0")]
         assert found == [tp, fp, fn]
@@ -171,22 +126,30 @@ def test_names_from_the_data_are_only_words(page: webdriver.Chrome) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scroll_and_text_stands_out(page: webdriver.Chrome, scheme: str) -> None:
-    page.execute_cdp_cmd(
+@pytest.mark.parametrize("report", ["written", "grid"])
+def test_a_phone_needs_no_sideways_scroll_and_text_stands_out(
+    chromium: webdriver.Chrome, request: pytest.FixtureRequest, report: str, scheme: str
+) -> None:
+    chromium.get((request.getfixturevalue(report) / "results/report.html").as_uri())
+    drawn(chromium)
+    chromium.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 700, "deviceScaleFactor": 2, "mobile": True}
     )
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     try:
-        page.execute_script("document.querySelectorAll('details').forEach((d) => (d.open = true))")
-        assert page.execute_script("return document.documentElement.scrollWidth") == 360
+        chromium.execute_script("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+        assert chromium.execute_script("return document.documentElement.scrollWidth") == 360
         style = "const s = getComputedStyle(document.querySelector(arguments[0])); return [s.color, s.backgroundColor]"
-        ground = page.execute_script(style, "body")[1]
+        ground = chromium.execute_script(style, "body")[1]
         for text in ("body", ".note", "nav a", "thead button", "figcaption"):
-            assert contrast(page.execute_script(style, text)[0], ground) >= 4.5, text
+            assert contrast(chromium.execute_script(style, text)[0], ground) >= 4.5, text
+        if report == "grid":
+            colour, ground = chromium.execute_script(style, ".range")[0], chromium.execute_script(style, ".first")[1]
+            assert contrast(colour, ground) >= 4.5
     finally:
-        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def contrast(text: str, ground: str) -> float:
@@ -207,17 +170,10 @@ def test_on_paper_everything_is_open(page: webdriver.Chrome) -> None:
 
 
 def test_the_same_results_give_the_same_bytes(written: Path, here: Path) -> None:
-    shutil.copytree(written, here, dirs_exist_ok=True)
-    report.write(report_params(here), runs.RESULTS)
+    report_page.write(results(here))
     files = [path.relative_to(here) for path in (here / "results").rglob("*") if path.is_file()]
     assert {path.suffix for path in files} >= {".png", ".svg", ".html"}
     assert [path for path in files if (here / path).read_bytes() != (written / path).read_bytes()] == []
-
-
-def report_params(root: Path) -> Any:
-    from losslab.settings import params
-
-    return params.load(root / "params.yaml")
 
 
 @pytest.mark.parametrize(
@@ -229,72 +185,25 @@ def report_params(root: Path) -> Any:
     ],
 )
 def test_the_page_stands_whatever_is_lacking(here: Path, world: dict[str, Any], says: str) -> None:
-    settings = results(here, **world)
-    report.write(settings, runs.RESULTS)
-    assert says in (here / "results/report.html").read_text()
+    plan = results(here, **world)
+    report_page.write(plan)
+    assert says in (here / "results/report.html").read_text(encoding="utf-8")
 
 
 def test_what_another_stage_should_have_left_is_named(here: Path) -> None:
-    settings = results(here)
-    (here / "results/analysis.json").unlink()
-    with pytest.raises(InputError, match=r"results/analysis\.json: missing or damaged .*run `dvc repro`"):
-        report.write(settings, runs.RESULTS)
+    plan = results(here)
+    paths.ANALYSIS.unlink()
+    with pytest.raises(InputError, match=r"results/compare/analysis\.json: missing or damaged .*run `dvc repro`"):
+        report_page.write(plan)
 
 
 def test_a_table_of_tuning_that_is_none_is_named(here: Path) -> None:
-    settings = results(here)
-    path = runs.tuning_file("shapes", "bce")
-    path.parent.mkdir()
+    plan = results(here)
+    path = paths.tuning_file(Cell("shapes", "unet", "bce"))
+    path.parent.mkdir(parents=True)
     path.write_text("optimizer,lr,momentum,images,seed,epoch,val_loss\nsgd,0.1,0,8,0,1,low\n")
-    with pytest.raises(InputError, match=r"shapes-bce\.csv: not a table of `python -m losslab tune`"):
-        report.write(settings, runs.RESULTS)
-
-
-def test_a_loss_scored_on_other_images_is_left_out_of_what_compares_images(here: Path) -> None:
-    settings = results(here)
-    path = here / "results/scores/shapes/dice.csv"
-    path.write_text(path.read_text().replace("test3", "test99"))
-    found = dataset.read(settings, "shapes", runs.RESULTS)
-    shown = browser(found, 10**6)
-    assert shown is not None
-    assert [loss["name"] for loss in shown["losses"]] == ["bce", "mse"]
-    assert "images_disagree" in {picture.name for picture in pictures(found, 3)}
-
-
-def test_a_browser_over_its_budget_takes_one_seed_then_fewer_images(here: Path) -> None:
-    found = dataset.read(results(here), "shapes", runs.RESULTS)
-    whole = browser(found, 10**6)
-    assert whole is not None
-    assert [len(loss["seeds"]) for loss in whole["losses"]] == [3, 3, 3]
-    size = sum(len(mask) for loss in whole["losses"] for seed in loss["seeds"] for mask in seed["masks"])
-    less = browser(found, size // 2)
-    assert less is not None
-    assert [len(loss["seeds"]) for loss in less["losses"]] == [1, 1, 1]
-    least = browser(found, 1000)
-    assert least is not None
-    assert len(least["ids"]) < least["total"] == 12
-
-
-def test_the_answer_claims_what_the_verdict_bears(here: Path) -> None:
-    found = dataset.read(results(here), "shapes", runs.RESULTS)
-    won = Row("shapes", "dice", "miou", "tuned", 0.75, 0.7, 0.8, 8, 12, 0.162, 0.131, 0.185, 0.008, 0.016, "better")
-    base = Row("shapes", "bce", "miou", "tuned", 0.588, 0.55, 0.6, 8, 12, verdict="baseline")
-
-    def said(**of_first: Any) -> str:
-        return answer(replace(found, board=[replace(won, **of_first), base]), 0.95).sentence
-
-    by = "16.2 mIoU points above the baseline bce (95 % interval +13.1 to +18.5)"
-    assert said() == f"Train with dice: {by}."
-    assert said(verdict="n too small", seeds=3) == (
-        f"dice comes first, {by}; 3 seeds are too few to call that significant."
-    )
-    assert said(verdict="n too small", seeds=1).endswith("one seed is too few to call that significant.")
-    assert said(verdict="no difference shown") == (f"No difference to the baseline is shown: dice comes first, {by}.")
-    swapped = answer(replace(found, board=[base, replace(won, mean=0.5)]), 0.95)
-    assert swapped.sentence == "No loss is better than the baseline bce; the next, dice, is 8.8 points below."
-    unsure = answer(replace(found, board=[won, base], analysis={"best_probability": {"dice": 0.7}}), 0.95)
-    assert "The probability that it is the best of the 2 is 70 %, so the order" in unsure.detail
-    assert [seeds_needed(tests, 0.95) for tests in (1, 2, 5)] == [6, 7, 8], "2/2ⁿ · tests is at most 0.05"
+    with pytest.raises(InputError, match=r"shapes/unet/bce\.csv: not a table of `losslab tune`"):
+        report_page.write(plan)
 
 
 def test_the_stage_needs_no_torch() -> None:

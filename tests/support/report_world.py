@@ -10,11 +10,15 @@ import yaml
 from numpy.typing import NDArray
 from projects import ROOT
 
-from losslab.comparison import leaderboard, statistics
 from losslab.data import tensors
-from losslab.results import history, predictions, runs, scores
+from losslab.data.splits import SPLITS
+from losslab.evaluation.aggregates import Draws, unweighted
+from losslab.evaluation.metrics import METRICS
+from losslab.results import history, paths, predictions, scores
 from losslab.results.files import write_json
+from losslab.results.standings import Standing
 from losslab.settings import params
+from losslab.settings.plans import Cell, ReportPlan, cells
 
 SIDE = 32
 HOSTILE = "</script><img src=x onerror='window.hacked=1'>\"&{{ 7 * 7 }}"
@@ -23,53 +27,66 @@ HOSTILE = "</script><img src=x onerror='window.hacked=1'>\"&{{ 7 * 7 }}"
 def results(
     root: Path,
     *,
+    datasets: Sequence[str] = ("shapes",),
+    networks: Sequence[str] = ("unet",),
     losses: Sequence[str] = ("bce", "dice", "mse"),
     seeds: Sequence[int] = (0, 1, 2),
     classes: Sequence[str] = ("disk", HOSTILE),
     images: int = 12,
     diverged: Sequence[str] = (),
-) -> params.Params:
-    """Fill `root`, the working folder, with everything that the report reads.
+) -> ReportPlan:
+    """Fill `root`, the working folder, with everything that the report reads; the plan of the report.
+
+    With the first network the losses come in the order given; with each further one, the last of them comes first.
 
     Args:
         diverged: losses of which every seed diverged.
     """
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    raw["grid"]["losses"] = list(losses)
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw["grid"] = {"datasets": list(datasets), "networks": list(networks), "losses": list(losses)}
+    raw["datasets"] = dict.fromkeys(datasets, raw["datasets"]["shapes"])
+    raw["networks"] = dict.fromkeys(networks, raw["networks"]["unet"])
     raw["compare"]["baseline"] = losses[0]
     raw["train"]["seeds"] = list(seeds)
     raw["report"]["images"] = 2
-    (root / "params.yaml").write_text(yaml.safe_dump(raw))
-    settings = params.load(root / "params.yaml")
+    (root / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    settings = params.load(path=root / "params.yaml")
+    truth = _truth(images, len(classes))
+    for dataset in datasets:
+        _write_data(dataset, truth, classes)
+    board: list[Standing] = []
+    for cell in cells(settings.grid):
+        first = networks.index(cell.network)
+        place = (losses.index(cell.loss) + first) % len(losses)
+        counts: dict[int, dict[str, Any]] = {}
+        for seed in () if cell.loss in diverged else seeds:
+            masks = _spoilt(truth, place, seed)
+            predictions.write(paths.predictions_file(cell, seed), masks)
+            counts[seed] = {"fixed": _counts(truth, _spoilt(masks, 1, seed)), "tuned": _counts(truth, masks)}
+        scores.write(paths.scores_file(cell), [f"test{index}" for index in range(images)], classes, counts)
+        history.write(paths.history_file(cell), _history(seeds, cell.loss in diverged))
+        board += _board(cell, losses[0], scores.read(paths.scores_file(cell)), len(seeds), diverged)
+    write_json(paths.LEADERBOARD, [asdict(row) for row in board])
+    analysed = {network: analysis(losses, classes, diverged) for network in networks}
+    write_json(paths.ANALYSIS, dict.fromkeys(datasets, analysed))
+    return ReportPlan(code="", params=settings, train_code={str(cell): "0" * 32 for cell in cells(settings.grid)})
+
+
+def _write_data(dataset: str, truth: NDArray[np.bool_], classes: Sequence[str]) -> None:
+    """Tensors of every split, photographs brighter where there is an object, and the account of the extraction."""
     rng = np.random.default_rng(0)
-    for split in ("train", "val", "test"):
-        truth = _truth(images, len(classes))
+    for split in SPLITS:
         with tensors.Writer(
-            runs.TENSORS / "shapes" / f"{split}.safetensors", dataset="made", classes=tuple(classes), source="made"
+            paths.TENSORS / dataset / f"{split}.safetensors", dataset="made", classes=tuple(classes), source="made"
         ) as out:
             for index, mask in enumerate(truth):
                 photograph = rng.integers(0, 60, (3, SIDE, SIDE)) + 150 * mask.any(0)
                 out.append(f"{split}{index}", photograph.astype(np.uint8), mask.astype(np.uint8))
-    account = {"kept": images, "left_out": {"no_object": 3}}
+    account = {"kept": len(truth), "left_out": {"no_object": 3}}
     write_json(
-        runs.TENSORS / "shapes" / "extract.json",
-        {"source_images": 3 * images + 9, "splits": dict.fromkeys(("train", "val", "test"), account)},
+        paths.TENSORS / dataset / "extract.json",
+        {"source_images": 3 * len(truth) + 9, "splits": dict.fromkeys(SPLITS, account)},
     )
-    board = []
-    for place, loss in enumerate(losses):
-        alive = () if loss in diverged else seeds
-        counts: dict[int, dict[str, Any]] = {}
-        for seed in alive:
-            masks = _spoilt(truth, place, seed)
-            predictions.write(runs.predictions_folder("shapes", loss) / f"seed{seed}.safetensors", masks)
-            counts[seed] = {"fixed": _counts(truth, _spoilt(masks, 1, seed)), "tuned": _counts(truth, masks)}
-        ids = [f"test{index}" for index in range(images)]
-        scores.write(runs.scores_file("shapes", loss), ids, classes, counts)
-        history.write(runs.history_file("shapes", loss), _history(seeds, loss in diverged))
-        board += _board(loss, losses[0], scores.read(runs.scores_file("shapes", loss)), len(seeds), diverged)
-    write_json(runs.RESULTS / "leaderboard.json", [asdict(row) for row in board])
-    write_json(runs.RESULTS / "analysis.json", {"shapes": analysis(losses, classes, diverged)})
-    return settings
 
 
 def analysis(losses: Sequence[str], classes: Sequence[str], diverged: Sequence[str] = ()) -> dict[str, Any]:
@@ -133,24 +150,24 @@ def _history(seeds: Sequence[int], diverged: bool) -> list[history.Row]:
     return rows
 
 
-def _board(
-    loss: str, baseline: str, found: scores.Scores, seeds: int, diverged: Sequence[str]
-) -> list[leaderboard.Row]:
+def _board(cell: Cell, baseline: str, table: scores.Scores, seeds: int, diverged: Sequence[str]) -> list[Standing]:
     """Rows with the true means, and made-up intervals and verdicts."""
     rows = []
     for metric in ("miou", "dice", "image_dice"):
         for threshold in scores.THRESHOLDS:
-            row = leaderboard.Row("shapes", loss, metric, threshold, images=len(found.images), seeds=len(found.seeds))
+            row = Standing(*cell.names, metric, threshold, images=len(table.images), seeds=len(table.seeds))
             rows.append(row)
-            if not found.seeds:
+            if not table.seeds:
                 row.status = f"diverged: {seeds} of {seeds} seeds, first at step 10"
                 continue
-            row.mean = float(statistics.from_counts(found.counts[threshold], statistics.unweighted)[metric].mean())
+            edges = np.full((*table.counts[threshold].shape[:3], 5), np.nan)
+            values = METRICS[metric].value(Draws(table.counts[threshold], edges, unweighted))
+            row.mean = float(values.mean())
             row.low, row.high = row.mean - 0.02, row.mean + 0.02
             row.verdict = "baseline"
             if baseline in diverged:
                 row.verdict = "no baseline"
-            elif loss != baseline:
+            elif cell.loss != baseline:
                 row.delta, row.delta_low, row.delta_high, row.p, row.p_adjusted = -0.1, -0.13, -0.07, 0.25, 0.5
                 row.verdict = "n too small"
     return rows

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from losslab.comparison.significance import seeds_needed
+from losslab.evaluation.metrics import METRICS, RANKED_BY
 from losslab.report.evidence import Evidence
 from losslab.report.figures import signed
 
@@ -20,9 +21,10 @@ def answer(evidence: Evidence, confidence: float) -> Answer:
     ranked = [row for row in evidence.ranked if row.mean is not None]
     if not ranked:
         return Answer("Every run diverged: there is nothing to compare.", "", None)
-    best = ranked[0]
+    best, metric = ranked[0], METRICS[RANKED_BY]
+    mean, low, high = (metric.text(value) for value in (best.mean, best.low, best.high))
     interval = f"{100 * confidence:.3g} % interval"
-    score = f"test mIoU {best.mean:.3f} ({interval} {best.low:.3f} to {best.high:.3f})"
+    score = f"test {metric.title} {mean} ({interval} {low} to {high})"
     if len(ranked) == 1:
         what = "is the only loss of the grid" if len(evidence.losses) == 1 else "alone gave a model"
         return Answer(f"{best.loss} {what}, with {score}: there is nothing to compare it with.", "", best.loss)
@@ -38,9 +40,9 @@ def answer(evidence: Evidence, confidence: float) -> Answer:
         else:
             sentence = f"{best.loss} comes first, {gap:.1f} points above {second.loss}, but the baseline gave no model."
     else:
-        gain, low, high = (100 * (value or 0.0) for value in (best.delta, best.delta_low, best.delta_high))
-        where = f"{interval} {signed(low)} to {signed(high)}"
-        by = f"{gain:.1f} mIoU points above the baseline {evidence.baseline} ({where})"
+        gain, least, most = (100 * (value or 0.0) for value in (best.delta, best.delta_low, best.delta_high))
+        where = f"{interval} {signed(least)} to {signed(most)}"
+        by = f"{gain:.1f} {metric.title} points above the baseline {evidence.baseline} ({where})"
         if best.verdict == "better":
             sentence = f"Train with {best.loss}: {by}."
         elif best.verdict == "n too small":

@@ -7,11 +7,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from losslab.data import tensors
+from losslab.evaluation.metrics import METRICS, RANKED_BY
 from losslab.report import figures
 from losslab.report.evidence import Evidence
 
 MOST_LOSSES = 8
 """Columns of predictions in a grid: the best ones, or the images get too small."""
+RANKING = METRICS[RANKED_BY].title
+VALIDATED = METRICS["miou"].title
+IMAGE_DICE = METRICS["image_dice"].title
 
 
 class Picture(NamedTuple):
@@ -29,15 +33,15 @@ def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
         images: rows of a grid of images.
     """
     e = evidence
-    found = [row for row in e.ranked if row.mean is not None]
-    if found:
+    measured = [row for row in e.ranked if row.mean is not None]
+    if measured:
         yield Picture(
             "leaderboard",
-            "Test mIoU of every loss: mean over seeds, and interval over seeds and test images. The distance between "
-            "full and empty point is what tuning the threshold on validation is worth.",
+            f"Test {RANKING} of every loss: mean over seeds, and interval over seeds and test images. The distance "
+            "between full and empty point is what tuning the threshold on validation is worth.",
             figures.leaderboard_dots(e.board),
         )
-    if any(row.delta is not None for row in found):
+    if any(row.delta is not None for row in measured):
         yield Picture(
             "difference",
             f"Difference to {e.baseline}, paired by seed and image, with its interval. A full point: the interval "
@@ -45,16 +49,16 @@ def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
             figures.difference_forest(e.board, e.baseline),
         )
     yield from _analysed(e)
-    scored = {row.loss: e.dice[row.loss].ravel() for row in found if row.loss in e.dice}
+    scored = {row.loss: e.dice[row.loss].ravel() for row in measured if row.loss in e.dice}
     if scored:
         yield Picture(
             "image_dice",
-            "How image Dice is spread over the test images, all seeds together, with the median.",
+            f"How {IMAGE_DICE} is spread over the test images, all seeds together, with the median.",
             figures.dice_distribution(scored, e.losses),
         )
     yield Picture(
         "miou_curves",
-        "Validation mIoU by epoch: mean over seeds, band from the lowest to the highest seed.",
+        f"Validation {VALIDATED} by epoch: mean over seeds, band from the lowest to the highest seed.",
         figures.miou_curves(e.histories),
     )
     yield Picture(
@@ -69,12 +73,12 @@ def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
         figures.normalised_curves(e.histories),
     )
     for loss, curves in e.tuning.items():
-        about = next(iter(curves))
+        setting = next(iter(curves))
         yield Picture(
             f"tuning_{loss}",
-            f"Tuning of {about.optimizer} for {loss}: validation loss by epoch of each setting that was tried, on "
-            f"{about.images:,} training images with seed {about.seed}.",
-            figures.tuning_curves({str(setting): values for setting, values in curves.items()}),
+            f"Tuning of {setting.optimizer} for {loss}: validation loss by epoch of each setting that was tried, on "
+            f"{setting.images:,} training images with seed {setting.seed}.",
+            figures.tuning_curves({str(tried): values for tried, values in curves.items()}),
         )
     yield from _grids(e, images)
     chosen = tensors.spread(e.test, images)
@@ -95,8 +99,8 @@ def _analysed(e: Evidence) -> Iterator[Picture]:
     if a.get("threshold_gain"):
         yield Picture(
             "threshold_gain",
-            "What choosing the threshold on validation is worth, in points of test mIoU: a loss whose probabilities "
-            "are off, but in order, gains most.",
+            f"What choosing the threshold on validation is worth, in points of test {RANKING}: a loss whose "
+            "probabilities are off, but in order, gains most.",
             figures.threshold_gain(a["threshold_gain"]),
         )
     if a.get("classes"):
@@ -115,7 +119,7 @@ def _analysed(e: Evidence) -> Iterator[Picture]:
     for number, family in enumerate(a.get("families") or (), start=1):
         yield Picture(
             f"family_{number}",
-            f"{family['name']}: test mIoU along {family['x_label']}, with intervals.",
+            f"{family['name']}: test {RANKING} along {family['x_label']}, with intervals.",
             figures.family_curve(family, e.board),
         )
 
@@ -130,10 +134,10 @@ def _grids(e: Evidence, images: int) -> Iterator[Picture]:
     mean = e.shown_dice.mean(axis=0)[usable]
     spread = np.ptp(e.shown_dice, axis=0)[usable]
     choices = {
-        "typical": (np.abs(mean - np.median(mean)) if len(mean) else mean, "with the median image Dice"),
-        "best": (-mean, "with the highest image Dice"),
-        "worst": (mean, "with the lowest image Dice"),
-        "disagree": (-spread, "where the losses' image Dice differ most"),
+        "typical": (np.abs(mean - np.median(mean)) if len(mean) else mean, f"with the median {IMAGE_DICE}"),
+        "best": (-mean, f"with the highest {IMAGE_DICE}"),
+        "worst": (mean, f"with the lowest {IMAGE_DICE}"),
+        "disagree": (-spread, f"where the losses' {IMAGE_DICE} differ most"),
     }
     for name, (order, which) in choices.items():
         if name == "disagree" and len(losses) < 2:

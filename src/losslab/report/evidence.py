@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from losslab.data import tensors
 from losslab.errors import InputError
-from losslab.evaluation.aggregates import Floats
+from losslab.evaluation.aggregates import Floats, image_means
 from losslab.evaluation.formulas import dice
 from losslab.results import history, paths, predictions, scores, standings, tuning_table
 from losslab.results.standings import Standing
@@ -31,7 +31,7 @@ class Evidence:
     losses: tuple[str, ...]
     baseline: str
     board: list[Standing]
-    """Rows of every metric and threshold rule; losses with a model first, by tuned mIoU, the best one first."""
+    """Rows of every metric and threshold rule; losses with a model first, the best one first."""
     histories: Mapping[str, list[history.Row]]
     dice: Mapping[str, Floats]
     """Loss → image Dice `[S, N]` at the tuned threshold; NaN where neither truth nor prediction holds anything. Losses
@@ -58,8 +58,8 @@ class Evidence:
 
     @property
     def ranked(self) -> list[Standing]:
-        """Tuned mIoU of every loss, best first, losses without a model last."""
-        return [row for row in self.board if (row.metric, row.threshold) == ("miou", "tuned")]
+        """The row that ranks each loss, best first, losses without a model last."""
+        return [row for row in self.board if row.decisive]
 
     def predicted(self, loss: str, seed: int) -> Masks:
         """Predicted masks `[N, C, H, W]` at the tuned threshold."""
@@ -85,7 +85,7 @@ def read(params: Params, dataset: str, network: str) -> Evidence:
     cells = {loss: Cell(dataset, network, loss) for loss in params.grid.losses}
     tables = {loss: scores.read(paths.scores_file(cell)) for loss, cell in cells.items()}
     board = [row for row in standings.read(paths.LEADERBOARD) if (row.dataset, row.network) == (dataset, network)]
-    score = {row.loss: row.mean for row in board if (row.metric, row.threshold) == ("miou", "tuned")}
+    score = {row.loss: row.mean for row in board if row.decisive}
     board.sort(key=lambda row: (score.get(row.loss) is None, -(score.get(row.loss) or 0.0)))
     return Evidence(
         dataset,
@@ -108,10 +108,7 @@ def read(params: Params, dataset: str, network: str) -> Evidence:
 
 def image_dice(counts: scores.Counts) -> Floats:
     """Dice of each image over the classes in truth or prediction: counts `[S, N, C, 4]` → `[S, N]`, NaN for none."""
-    per_class = dice(*np.moveaxis(counts[..., :3].astype(np.float64), -1, 0))
-    shown = ~np.isnan(per_class)
-    mean: Floats = np.nansum(per_class, axis=-1) / np.where(shown.any(-1), shown.sum(-1), np.nan)
-    return mean
+    return image_means(dice(*np.moveaxis(counts[..., :3].astype(np.float64), -1, 0)))
 
 
 def _analysis(path: Path) -> dict[str, Any]:

@@ -44,10 +44,10 @@ def browser(evidence: Evidence, budget: int) -> dict[str, Any] | None:
 def _atlases(evidence: Evidence, chosen: NDArray[np.int64], seeds: int, budget: int) -> dict[str, list[list[str]]]:
     """`""` → photographs and truth, loss → each seed; of each the atlases, one for every eight classes."""
     images = evidence.test.images[chosen].transpose(0, 2, 3, 1)
-    found = {"": [[_photographs(images, budget)], _mask_atlases(evidence.test.masks[chosen].astype(bool))]}
-    for loss, there in evidence.seeds.items():
-        found[loss] = [_mask_atlases(evidence.predicted(loss, seed)[chosen]) for seed in there[:seeds]]
-    return found
+    atlases = {"": [[_photographs(images, budget)], _mask_atlases(evidence.test.masks[chosen].astype(bool))]}
+    for loss, trained in evidence.seeds.items():
+        atlases[loss] = [_mask_atlases(evidence.predicted(loss, seed)[chosen]) for seed in trained[:seeds]]
+    return atlases
 
 
 def _document(

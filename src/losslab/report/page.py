@@ -1,3 +1,5 @@
+"""The page: every data set with every network, and the overview over the networks where there are several."""
+
 import base64
 import hashlib
 from pathlib import Path
@@ -8,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm import tqdm
 
-from losslab.evaluation.metrics import METRICS
+from losslab.evaluation.metrics import METRICS, RANKED_BY
 from losslab.report import answer, evidence, figures, networks, provenance
 from losslab.report.captions import pictures
 from losslab.report.evidence import Evidence
@@ -42,7 +44,6 @@ def write(plan: ReportPlan) -> None:
                     "boards": boards,
                     "overview": networks.overview({board["network"]: board["ranked"] for board in boards}),
                     "data": provenance.data_facts(params, dataset),
-                    "examples": boards[0]["figures"].get("examples"),
                 }
             )
     page = _page(plan, sections)
@@ -110,6 +111,9 @@ def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
         params=plan.params,
         settings=plan.params.model_dump(mode="json"),
         metrics=METRICS,
+        ranking=METRICS[RANKED_BY],
+        ranked_by=RANKED_BY,
+        beside={name: m for name, m in METRICS.items() if m.headline and name != RANKED_BY},
         confidence=f"{100 * plan.params.compare.confidence:.3g}",
         made_with=provenance.made_with(plan),
         style=Markup((web / "style.css").read_text(encoding="utf-8")),

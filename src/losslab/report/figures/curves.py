@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from losslab.evaluation.metrics import METRICS
 from losslab.report.figures.style import HALF, SOFT, Look, legend_below, looks, new_figure, styled
 from losslab.results.history import Row, diverged_step
 
@@ -80,7 +81,7 @@ def miou_curves(histories: Histories) -> Figure:
             if curves[loss]:
                 _band(axes, curves[loss], look[loss], loss)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    figure.axes[0].set(ylabel="validation mIoU", ylim=(0, None))
+    figure.axes[0].set(ylabel=f"validation {METRICS['miou'].title}", ylim=(0, None))
     figure.axes[1].tick_params(labelleft=False)
     legend_below(figure)
     return figure
@@ -116,11 +117,11 @@ def _last(curve: Curve) -> float:
 
 
 def _curve(rows: Sequence[Row], split: str, metric: str, x: str) -> Curve:
-    found: Curve = {}
+    curve: Curve = {}
     for row in rows:
         if (row.split, row.metric) == (split, metric) and np.isfinite(row.value):
-            found.setdefault(getattr(row, x), []).append(row.value)
-    return dict(sorted(found.items()))
+            curve.setdefault(getattr(row, x), []).append(row.value)
+    return dict(sorted(curve.items()))
 
 
 def _seeds(rows: Sequence[Row]) -> list[int]:

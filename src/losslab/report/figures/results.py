@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from losslab.evaluation.metrics import METRICS, RANKED_BY
 from losslab.report.figures.style import (
     HALF,
     INK,
@@ -25,6 +26,8 @@ from losslab.results.standings import Standing
 Record = Mapping[str, Any]
 """A row of analysis.json: `loss`, what it is about, and `mean`, `low`, `high` or None."""
 
+RANKING = METRICS[RANKED_BY]
+
 MOST_BARS = 60
 """With more bars than this, losses and classes are a table of shades."""
 
@@ -32,20 +35,20 @@ MOST_BARS = 60
 @styled
 def leaderboard_dots(results: Sequence[Standing]) -> Figure:
     """Test mIoU of each loss with its interval, tuned threshold and 0.5, best at the top; results in that order."""
-    found = [row for row in results if row.metric == "miou" and row.mean is not None]
-    tuned = [row for row in found if row.threshold == "tuned"]
+    measured = [row for row in results if row.metric == RANKED_BY and row.mean is not None]
+    tuned = [row for row in measured if row.decisive]
     place = {row.loss: len(tuned) - 1 - i for i, row in enumerate(tuned)}
-    figure, axes = _rows_of(list(place), "test mIoU with interval")
+    figure, axes = _rows_of(list(place), f"test {RANKING.title} with interval")
     for threshold, shift, face, label in (
         ("tuned", 0.14, PALETTE[0], "tuned threshold"),
         ("fixed", -0.18, PAPER, "threshold 0.5"),
     ):
-        for row in found:
+        for row in measured:
             if row.threshold == threshold and row.loss in place:
                 y = place[row.loss] + shift
                 _whisker(axes, y, row.mean, row.low, row.high, PALETTE[0], face, label)
                 if threshold == "tuned":
-                    axes.annotate(f"{row.mean:.3f}", (row.high or row.mean or 0, y), (5, 0), va="center",
+                    axes.annotate(RANKING.text(row.mean), (row.high or row.mean or 0, y), (5, 0), va="center",
                                   textcoords="offset points", fontsize=9)  # fmt: skip
                 label = ""
     axes.margins(x=0.14)
@@ -59,8 +62,8 @@ def difference_forest(results: Sequence[Standing], baseline: str) -> Figure:
 
     A filled point: the interval leaves out zero.
     """
-    rows = [r for r in results if (r.metric, r.threshold) == ("miou", "tuned") and r.delta is not None]
-    figure, axes = _rows_of([row.loss for row in rows], f"test mIoU, points above {baseline}", step=0.48)
+    rows = [r for r in results if r.decisive and r.delta is not None]
+    figure, axes = _rows_of([row.loss for row in rows], f"test {RANKING.title}, points above {baseline}", step=0.48)
     axes.axvline(0, color=SOFT, lw=1)
     for index, row in enumerate(rows):
         y = len(rows) - 1 - index
@@ -86,10 +89,10 @@ def size_scores(sizes: Sequence[Record], losses: Sequence[str]) -> Figure:
     """Score by size of object, bars with intervals; a size without objects, as a small test set has, is left out."""
     sizes = [row for row in sizes if row["objects"]]
     names = list(dict.fromkeys(row["size"] for row in sizes))
-    about = {row["size"]: row for row in sizes}
+    by_size = {row["size"]: row for row in sizes}
     labels = []
     for name in names:
-        objects, *ends = (about[name][key] for key in ("objects", "smallest_area", "largest_area"))
+        objects, *ends = (by_size[name][key] for key in ("objects", "smallest_area", "largest_area"))
         area = "" if None in ends else "\n{:,.0f}–{:,.0f} px".format(*ends)
         labels.append(f"{name}{area}\n{objects:,} objects")
     return _bars(sizes, losses, "size", names, labels, "mean IoU of objects")
@@ -99,7 +102,7 @@ def size_scores(sizes: Sequence[Record], losses: Sequence[str]) -> Figure:
 def threshold_gain(gains: Sequence[Record]) -> Figure:
     """mIoU points that tuning the threshold on validation is worth, with intervals, largest at the top."""
     rows = sorted((row for row in gains if row["mean"] is not None), key=lambda row: -row["mean"])
-    figure, axes = _rows_of([row["loss"] for row in rows], "mIoU points gained over threshold 0.5")
+    figure, axes = _rows_of([row["loss"] for row in rows], f"{RANKING.title} points gained over threshold 0.5")
     axes.axvline(0, color=SOFT, lw=1)
     for index, row in enumerate(rows):
         mean, low, high = (None if row[key] is None else 100 * row[key] for key in ("mean", "low", "high"))
@@ -115,7 +118,7 @@ def dice_distribution(dice: Mapping[str, NDArray[np.float64]], losses: Sequence[
         dice: loss → values in [0, 1], NaN left out; from the top down.
         losses: all of the grid, for their colours.
     """
-    figure, axes = _rows_of(list(dice), "image Dice, tuned threshold", step=0.5)
+    figure, axes = _rows_of(list(dice), f"{METRICS['image_dice'].title}, tuned threshold", step=0.5)
     edges = np.linspace(0, 1, 41)
     look = looks(losses)
     shares = {loss: np.histogram(v[~np.isnan(v)], edges)[0] / max((~np.isnan(v)).sum(), 1) for loss, v in dice.items()}
@@ -139,11 +142,11 @@ def dice_distribution(dice: Mapping[str, NDArray[np.float64]], losses: Sequence[
 def family_curve(family: Record, results: Sequence[Standing]) -> Figure:
     """Test mIoU along a parameter in which a family of losses differ, with intervals: tuned threshold and 0.5."""
     figure = new_figure(HALF, 3.3)
-    axes = figure.add_subplot(xlabel=family["x_label"], ylabel="test mIoU")
+    axes = figure.add_subplot(xlabel=family["x_label"], ylabel=f"test {RANKING.title}")
     members = sorted(family["members"], key=lambda member: float(member["x"]))
-    found = {(row.loss, row.threshold): row for row in results if row.metric == "miou" and row.mean is not None}
+    measured = {(row.loss, row.threshold): row for row in results if row.metric == RANKED_BY and row.mean is not None}
     for threshold, face, label in (("tuned", PALETTE[0], "tuned threshold"), ("fixed", PAPER, "threshold 0.5")):
-        points = [(m["x"], found[m["loss"], threshold]) for m in members if (m["loss"], threshold) in found]
+        points = [(m["x"], measured[m["loss"], threshold]) for m in members if (m["loss"], threshold) in measured]
         x, mean = [x for x, _ in points], np.array([row.mean for _, row in points], float)
         low, high = (np.array([getattr(row, end) for _, row in points], float) for end in ("low", "high"))
         axes.errorbar(x, mean, np.maximum([mean - low, high - mean], 0), color=PALETTE[0], marker="o", mfc=face,
@@ -178,10 +181,10 @@ def _bars(
 ) -> Figure:
     figure = new_figure(max(HALF, 0.8 + 0.13 * len(names) * len(losses)), 3.4)
     axes = figure.add_subplot(ylabel=title)
-    found = {(row["loss"], row[key]): row for row in records if row["mean"] is not None}
+    measured = {(row["loss"], row[key]): row for row in records if row["mean"] is not None}
     width = 0.84 / max(len(losses), 1)
     for index, (loss, look) in enumerate(looks(losses).items()):
-        chosen = [(i, found[loss, name]) for i, name in enumerate(names) if (loss, name) in found]
+        chosen = [(i, measured[loss, name]) for i, name in enumerate(names) if (loss, name) in measured]
         if not chosen:
             continue
         x = np.array([i for i, _ in chosen]) + (index - (len(losses) - 1) / 2) * width
@@ -200,8 +203,8 @@ def _bars(
 
 
 def _shades(classes: Sequence[Record], losses: Sequence[str], names: Sequence[str]) -> Figure:
-    found = {(row["loss"], row["class"]): row["mean"] for row in classes}
-    table = np.array([[found.get((loss, name), np.nan) for loss in losses] for name in names], float)
+    mean = {(row["loss"], row["class"]): row["mean"] for row in classes}
+    table = np.array([[mean.get((loss, name), np.nan) for loss in losses] for name in names], float)
     figure = new_figure(max(4.5, 2.6 + 0.3 * len(losses)), 1.2 + 0.17 * len(names))
     axes = figure.add_subplot()
     image = axes.imshow(table, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="none")

@@ -117,7 +117,7 @@ def save(figure: Figure, *paths: Path) -> None:
                 temporary.write_text(_with_dark_colours(temporary.read_text()))
             else:
                 figure.savefig(temporary, format="png", metadata={"Software": None})
-        figure.set_layout_engine("none")  # the layout is found; finding it again takes as long as drawing
+        figure.set_layout_engine("none")  # the layout stands; seeking it again takes as long as drawing
 
 
 def _with_dark_colours(svg: str) -> str:
