@@ -1,4 +1,4 @@
-"""The champion of a data set in MLflow's model registry: the loss whose test mIoU has the highest lower bound.
+"""The champion of a data set in MLflow's model registry: the network and loss whose score has the highest lower bound.
 
 It is registered as `losslab-DATASET` with the alias `champion`, in PyTorch's export format (pt2): a graph and its
 weights, which no code of this project and no unpickling is needed to load.
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losslab.data import tensors
+from losslab.evaluation.metrics import METRICS, RANKED_BY
 from losslab.results import history, paths
 from losslab.results.files import digest
 from losslab.results.runs import Run
@@ -30,15 +31,15 @@ class NotExportable(Exception):
     """torch.export cannot make a graph of the network."""
 
 
-def choose(found: Mapping[Cell, Sequence[Run]], rows: Sequence[Standing]) -> tuple[Run, Standing] | None:
-    """The run to register and its row of the leaderboard: among the cells the one whose tuned test mIoU has the
+def choose(cells: Mapping[Cell, Sequence[Run]], rows: Sequence[Standing]) -> tuple[Run, Standing] | None:
+    """The run to register and its row of the leaderboard: among the cells the one whose ranking score has the
     highest lower bound, among its seeds the one with the best validation mIoU; none if every run diverged.
 
     Args:
-        found: the runs of each cell of one data set.
+        cells: the runs of each cell of one data set.
         rows: the data set's part of the leaderboard.
     """
-    ranked = [row for row in rows if (row.metric, row.threshold) == ("miou", "tuned") and row.low is not None]
+    ranked = [row for row in rows if row.decisive and row.low is not None]
     if not ranked:
         return None
     best = max(ranked, key=lambda row: row.low or 0.0)
@@ -47,7 +48,7 @@ def choose(found: Mapping[Cell, Sequence[Run]], rows: Sequence[Standing]) -> tup
     for line in history.read(paths.history_file(cell)):
         if (line.split, line.metric) == ("val", "miou_tuned"):
             tuned[line.seed] = max(line.value, tuned.get(line.seed, 0.0))
-    candidates = [run for run in found[cell] if paths.model_file(run.cell, run.seed).is_file()]
+    candidates = [run for run in cells[cell] if paths.model_file(run.cell, run.seed).is_file()]
     return (max(candidates, key=lambda run: tuned.get(run.seed, 0.0)), best) if candidates else None
 
 
@@ -59,8 +60,8 @@ def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row
         MlflowException: whatever MLflow has to say.
     """
     name, md5 = _model_name(run), digest(paths.model_file(run.cell, run.seed))
-    found = client.search_model_versions(f"name = '{name}'")
-    version = next((one for one in found if one.tags.get("model_md5") == md5), None)
+    versions = client.search_model_versions(f"name = '{name}'")
+    version = next((one for one in versions if one.tags.get("model_md5") == md5), None)
     if version is None:
         version = _add_version(client, experiment, run_id, run, row, md5)
     if ALIAS not in client.get_model_version(name, version.version).aliases:
@@ -73,12 +74,14 @@ def _model_name(run: Run) -> str:
 
 def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Standing, md5: str) -> Any:
     name = _model_name(run)
+    metric = METRICS[RANKED_BY]
+    mean, low, high = (metric.text(value) for value in (row.mean, row.low, row.high))
     with tempfile.TemporaryDirectory() as folder:
         # Exported first: nothing is left half registered if that fails.
         draft = Path(folder, "model")
         threshold = _export(run, run_id, draft)
         model = client.create_logged_model(
-            experiment, name=run.cell.loss, source_run_id=run_id, model_type="segmentation"
+            experiment, name=f"{run.cell.network}-{run.cell.loss}", source_run_id=run_id, model_type="segmentation"
         )
         _name(draft, model.model_id, model.artifact_location)
         client.log_model_artifacts(model.model_id, str(draft))
@@ -96,9 +99,9 @@ def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run,
             "loss": run.cell.loss,
             "seed": str(run.seed),
         },
-        description=f"{run.cell.loss}, seed {run.seed}. Over {row.seeds} seeds, test mIoU is {row.mean:.3f} (interval "
-        f"{row.low:.3f} to {row.high:.3f}). uint8 RGB images [N, 3, H, W] → probabilities [N, C, H, W]; a pixel is "
-        f"of a class where its probability is at least {threshold}.",
+        description=f"{run.cell.network} trained with {run.cell.loss}, seed {run.seed}. Over {row.seeds} seeds, test "
+        f"{metric.title} is {mean} (interval {low} to {high}). uint8 RGB images [N, 3, H, W] → probabilities "
+        f"[N, C, H, W]; a pixel is of a class where its probability is at least {threshold}.",
         model_id=model.model_id,
     )
 
@@ -121,7 +124,7 @@ def _export(run: Run, run_id: str, folder: Path) -> float:
         Schema([TensorSpec(np.dtype(np.uint8), (-1, 3, height, width))]),
         Schema([TensorSpec(np.dtype(np.float32), (-1, classes, height, width))]),
     )
-    about = {"classes": list(loaded.classes), "threshold": loaded.threshold, "loss": run.cell.loss, "seed": run.seed}
+    metadata = {"classes": list(loaded.classes), "threshold": loaded.threshold, "loss": run.cell.loss, "seed": run.seed}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about its own archive
@@ -132,7 +135,7 @@ def _export(run: Run, run_id: str, folder: Path) -> float:
                 serialization_format="pt2",
                 input_example=example,
                 signature=signature,
-                metadata=about,
+                metadata=metadata,
                 pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"],
             )
     except Exception as error:  # torch.export raises what it likes

@@ -61,9 +61,9 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
     mlflow.set_tracking_uri(uri)
     with lock():
         client = mlflow.MlflowClient(uri)
-        found = client.get_experiment_by_name(dataset)
-        if found is not None:
-            return client, found.experiment_id
+        experiment = client.get_experiment_by_name(dataset)
+        if experiment is not None:
+            return client, experiment.experiment_id
         artifacts = (_root() / "mlartifacts" / dataset).as_uri() if uri == _own() else None
         return client, client.create_experiment(dataset, artifacts)
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from losslab.evaluation.metrics import METRICS, RANKED_BY
 from losslab.results import paths
 from losslab.results.files import digest
 from losslab.results.runs import Run
@@ -16,15 +17,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def write(dataset: str, found: Mapping[Cell, Sequence[Run]], rows: Sequence[Standing]) -> None:
+def write(dataset: str, cells: Mapping[Cell, Sequence[Run]], rows: Sequence[Standing]) -> None:
     """What all runs together say: verdicts as tags, the report as a run of its own, the champion as a model."""
     client, experiment = store.connect(dataset)
     _write_figures(client, experiment, dataset, rows)
-    best = champion.choose(found, rows)
-    headline = [row for row in rows if (row.metric, row.threshold) == ("miou", "tuned")]
-    verdicts = {Cell(row.dataset, row.network, row.loss): row.verdict for row in headline}
+    best = champion.choose(cells, rows)
+    verdicts = {Cell(row.dataset, row.network, row.loss): row.verdict for row in rows if row.decisive}
     keys, crowned = set(), ""
-    for cell, its_runs in found.items():
+    for cell, its_runs in cells.items():
         for run in its_runs:
             keys.add(run.key)
             known = find(client, experiment, run.key)
@@ -63,13 +63,13 @@ def _write_figures(client: "MlflowClient", experiment: str, dataset: str, rows: 
 
 def _table(rows: Sequence[Standing]) -> str:
     """The leaderboard in Markdown, best first."""
-    tuned = [row for row in rows if (row.metric, row.threshold) == ("miou", "tuned")]
+    metric = METRICS[RANKED_BY]
     lines = [
-        "| network | loss | test mIoU, tuned threshold | interval | seeds | verdict |",
+        f"| network | loss | test {metric.title}, tuned threshold | interval | seeds | verdict |",
         "|---|---|---|---|---|---|",
     ]
-    for row in sorted(tuned, key=lambda row: row.mean or 0.0, reverse=True):
-        value = "–" if row.mean is None else f"{row.mean:.3f}"
-        interval = "–" if row.low is None else f"{row.low:.3f} – {row.high:.3f}"
-        lines.append(f"| {row.network} | {row.loss} | {value} | {interval} | {row.seeds} | {row.verdict} |")
+    for row in sorted((row for row in rows if row.decisive), key=lambda row: row.mean or 0.0, reverse=True):
+        interval = "–" if row.low is None else f"{metric.text(row.low)} to {metric.text(row.high)}"
+        score = f"{metric.text(row.mean)} | {interval}"
+        lines.append(f"| {row.network} | {row.loss} | {score} | {row.seeds} | {row.verdict} |")
     return "\n".join(lines)
