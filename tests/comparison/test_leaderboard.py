@@ -1,11 +1,18 @@
 """From score files to leaderboard.json."""
 
+import csv
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from projects import ROOT
 from scored_losses import compare, simulated, write
+
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 
 pytestmark = pytest.mark.usefixtures("scored")
 
@@ -60,3 +67,29 @@ def test_dvc_metrics_are_the_headlines_by_data_set_network_and_loss() -> None:
     dice = tree["shapes"]["unet"]["dice"]
     assert set(dice) == {"miou_fixed", "miou_tuned", "dice_fixed", "dice_tuned"}
     assert dice["miou_tuned"] == pytest.approx(rows["dice"].mean, abs=1e-6)
+
+
+@pytest.mark.parametrize("plot", ["validation mIoU", "validation loss", "test mIoU"])
+def test_a_plot_of_dvc_tells_data_sets_networks_and_losses_apart(plot: str) -> None:
+    compare()
+    (settings,) = (entry[plot] for entry in DVC["plots"] if plot in entry)
+    ((table, _),) = settings["y"].items()
+    spec = json.loads((ROOT / f".dvc/plots/{settings['template']}.json").read_text(encoding="utf-8"))
+    with Path("board", Path(table).name).open(encoding="utf-8") as file:
+        columns = set(next(csv.reader(file)))
+    formulas = {step["as"]: step["calculate"] for step in spec["transform"] if "calculate" in step}
+    expressions = [*formulas.values(), *(step["filter"] for step in spec["transform"] if "filter" in step)]
+    assert set(re.findall(r"datum\.(\w+)", " ".join(expressions))) <= columns
+    every, grouping = fields(spec), fields([spec["facet"], spec["spec"]["encoding"]])
+    assert every - formulas.keys() <= columns | {"rev"}
+    for name in grouping & formulas.keys():
+        grouping |= set(re.findall(r"datum\.(\w+)", formulas[name]))
+    assert grouping >= {"dataset", "network", "loss"}
+
+
+def fields(spec: Any) -> set[str]:
+    """The columns that a part of a Vega-Lite specification draws."""
+    if isinstance(spec, dict):
+        own = {spec["field"]} if isinstance(spec.get("field"), str) else set()
+        return own.union(*map(fields, spec.values()))
+    return set().union(*map(fields, spec)) if isinstance(spec, list) else set()
