@@ -1,0 +1,53 @@
+"""Servers of MLflow on loopback."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import httpx
+from coco_world import wait_for
+
+
+def free_port() -> int:
+    """A port that nothing listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def serving(*command: str, health: str) -> Iterator[None]:
+    """An `mlflow` command that serves on loopback, until the block ends; it and its workers are then gone."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", *command],
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def answers() -> bool:
+        assert process.poll() is None, "the server ended by itself"
+        try:
+            return httpx.get(health, timeout=60).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        wait_for(answers, 300)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def tracking_server(folder: Path, port: int) -> AbstractContextManager[None]:
+    """A server with a database behind it, that hands artifacts through."""
+    command = ["server", "--backend-store-uri", f"sqlite:///{folder}/server.db", "--host", "127.0.0.1"]
+    command += ["--artifacts-destination", f"{folder}/artifacts", "--port", str(port), "--workers", "1"]
+    return serving(*command, health=f"http://127.0.0.1:{port}/health")

@@ -1,0 +1,113 @@
+"""The champion of a data set: chosen over all networks and losses, registered, and served."""
+
+import json
+from pathlib import Path
+
+import httpx
+import mlflow.pytorch
+import numpy as np
+import pytest
+import torch
+from mlflow_servers import free_port, serving
+from projects import Project
+from tracked import logged_runs
+
+from losslab.comparison.leaderboard import Standing
+from losslab.inference import model_file
+from losslab.results import history, paths
+from losslab.results.history import Row
+from losslab.results.runs import Run
+from losslab.settings import params
+from losslab.settings.plans import Cell
+from losslab.tracking import champion, store, sync
+
+
+def standing(network: str, loss: str, low: float | None, metric: str = "miou", threshold: str = "tuned") -> Standing:
+    """A row of the leaderboard; without a lower bound every seed diverged."""
+    return Standing("d", network, loss, metric, threshold, low and low + 0.1, low, low and low + 0.2)
+
+
+def trained(network: str, loss: str, seeds: dict[int, float]) -> list[Run]:
+    """Runs with these best values of validation mIoU, their models and history in the working folder."""
+    cell = Cell("d", network, loss)
+    for seed in seeds:
+        path = paths.model_file(cell, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a model")
+    rows = [
+        Row(seed, epoch, epoch, "val", "miou_tuned", value)
+        for seed, best in seeds.items()
+        for epoch, value in ((1, best), (2, best / 2))
+    ]
+    history.write(paths.history_file(cell), rows)
+    return [Run(cell, seed, {}, "", "", f"{cell} {seed}") for seed in seeds]
+
+
+def test_the_champion_is_chosen_over_all_networks_and_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    seeds = {0: 0.5, 1: 0.7, 2: 0.6}
+    cells = {Cell("d", n, o): trained(n, o, seeds) for n in ("u", "v") for o in ("a", "b")}
+    rows = [
+        standing("u", "a", 0.5), standing("u", "b", None), standing("v", "a", 0.4), standing("v", "b", 0.6),
+        standing("u", "b", 0.9, threshold="fixed"), standing("v", "a", 0.9, metric="dice"),
+    ]  # fmt: skip
+    chosen = champion.choose(cells, rows)
+    assert chosen is not None
+    assert (chosen[0].cell, chosen[0].seed) == (Cell("d", "v", "b"), 1)
+    assert chosen[1].low == 0.6
+    paths.model_file(Cell("d", "v", "b"), 1).unlink()
+    again = champion.choose(cells, rows)
+    assert again is not None
+    assert again[0].seed == 2, "a seed without a model diverged"
+    assert champion.choose(cells, [standing("u", "a", None)]) is None
+
+
+@pytest.mark.slow
+def test_another_champion_is_another_version_and_the_old_one_comes_back(ready: Project) -> None:
+    board = paths.LEADERBOARD
+    whole = board.read_text(encoding="utf-8")
+    settings = params.load()
+    assert sync.everything(settings)
+    client, _ = store.connect("shapes")
+    first = client.get_model_version_by_alias("losslab-shapes", "champion")
+    rows = json.loads(whole)
+    for row in rows:
+        if row["network"] != first.tags["network"] and row["metric"] == "miou":
+            row.update(low=0.98, mean=0.99, high=1.0)
+    board.write_text(json.dumps(rows), encoding="utf-8")
+    assert sync.everything(settings)
+    second = client.get_model_version_by_alias("losslab-shapes", "champion")
+    assert second.tags["network"] != first.tags["network"]
+    assert sum(run.data.tags.get("champion") == "true" for run in logged_runs().values()) == 1
+    board.write_text(whole, encoding="utf-8")
+    assert sync.everything(settings)
+    assert client.get_model_version_by_alias("losslab-shapes", "champion").version == first.version
+    assert len(client.search_model_versions("name = 'losslab-shapes'")) == 2
+
+
+@pytest.mark.slow
+def test_the_champion_serves_a_request(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the embedded database, and as one loads it from a notebook; unpickling is forbidden."""
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    assert sync.everything(params.load())
+    client, _ = store.connect("shapes")
+    version = client.get_model_version_by_alias("losslab-shapes", "champion")
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 64, 64), np.uint8)
+    loaded = mlflow.pytorch.load_model("models:/losslab-shapes@champion")
+    wanted = loaded(torch.from_numpy(images)).detach().numpy()
+    assert wanted.shape == (3, 5, 64, 64)
+    cell = Cell("shapes", version.tags["network"], version.tags["loss"])
+    path = paths.model_file(cell, int(version.tags["seed"]))
+    model = model_file.load(path, torch.device("cpu"))
+    own = model_file.Probabilities(model).eval()(torch.from_numpy(images)).detach().numpy()
+    np.testing.assert_allclose(wanted, own, atol=1e-6)
+
+    port = free_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.address())
+    command = ["models", "serve", "-m", "models:/losslab-shapes@champion", "--env-manager", "local"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    with serving(*command, health=f"http://127.0.0.1:{port}/ping"):
+        answer = httpx.post(
+            f"http://127.0.0.1:{port}/invocations", json={"inputs": images.tolist()}, timeout=300
+        ).raise_for_status()
+    np.testing.assert_allclose(np.array(answer.json()["predictions"]), wanted, atol=1e-5)

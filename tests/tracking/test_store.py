@@ -1,0 +1,95 @@
+"""The store: the database, a server, and when either cannot be used."""
+
+import runpy
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import mlflow.pytorch
+import pytest
+from mlflow import MlflowClient
+from mlflow_servers import free_port, tracking_server
+from projects import Project
+from tracked import DICE, NAMES, first_run, logged_runs, planned, points
+
+from losslab.results import history, paths
+from losslab.settings import params
+from losslab.tracking import store, sync
+
+
+def test_artifacts_of_every_data_set_lie_in_mlartifacts(ready: Project) -> None:
+    for dataset in ("shapes", "pets"):
+        client, experiment = store.connect(dataset)
+        location = client.get_experiment(experiment).artifact_location
+        assert location == (ready.root / "mlartifacts" / dataset).as_uri()
+
+
+def test_a_locked_database_is_named_once_and_later_caught_up_with(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "SECONDS_FOR_LOCK", 0.1)
+    run = first_run()
+    rows = [row for row in history.read(paths.history_file(DICE)) if row.seed == 0]
+    with closing(sqlite3.connect("mlflow.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for _ in range(2):
+            sync.epoch(run, rows, "cpu")
+    shown = capsys.readouterr().out
+    assert shown.count("warning: ") == 1, "not at every epoch"
+    assert f"{ready.root}/mlflow.db is locked by another program: close that program" in shown
+    monkeypatch.setattr(sync, "_retry_at", 0.0)
+    sync.epoch(run, rows, "cpu")
+    assert logged_runs()["unet-dice-seed0"].data.tags["stage"] == "trained"
+
+
+def test_a_damaged_database_is_named_and_made_anew(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mlflow.db").write_bytes(b"not a database" * 1000)
+    monkeypatch.setattr(sys, "argv", ["losslab", "track"])
+    with pytest.raises(SystemExit, match="MLflow does not have everything"):
+        runpy.run_module("losslab", run_name="__main__")
+    shown = capsys.readouterr().out
+    assert shown.count("warning: ") == 1
+    assert f"{ready.root}/mlflow.db is damaged" in shown
+    assert "move it away" in shown
+    Path("mlflow.db").unlink()
+    monkeypatch.setattr(sync, "_retry_at", 0.0)
+    assert sync.cell(planned())
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_and_returns_has_everything_in_the_end(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mlflow.db").unlink()
+    port = free_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    folder = tmp_path / "server"
+    folder.mkdir()
+    settings = params.load()
+    run = first_run()
+    rows = [row for row in history.read(paths.history_file(DICE)) if row.seed == 0]
+    with tracking_server(folder, port):
+        sync.epoch(run, [row for row in rows if row.epoch == 1], "cpu")
+        assert logged_runs()["unet-dice-seed0"].info.status == "RUNNING"
+    capsys.readouterr()
+    sync.epoch(run, rows, "cpu")  # the server is gone in mid-run
+    assert f"http://127.0.0.1:{port}" in capsys.readouterr().out
+    monkeypatch.setattr(sync, "_retry_at", 0.0)
+    with tracking_server(folder, port):
+        for _ in range(2):
+            assert sync.everything(settings)
+        shown = logged_runs()
+        assert set(shown) == NAMES | {"report"}
+        assert points(shown["unet-dice-seed0"], "val_miou") == [(r.step, r.value) for r in rows if r.metric == "miou"]
+        client = MlflowClient(f"http://127.0.0.1:{port}")
+        champion = client.get_model_version_by_alias("losslab-shapes", "champion")
+        assert champion.version == "1"
+
+        assert mlflow.pytorch.load_model("models:/losslab-shapes@champion") is not None
+        assert {item.path for item in client.list_artifacts(shown["report"].info.run_id)} == {"figures", "report.html"}
+        assert "sample.png" in {item.path for item in client.list_artifacts(shown["unet-dice-seed0"].info.run_id)}
+    assert not (ready.root / "mlflow.db").exists(), "all went to the server"
+    assert any((folder / "artifacts").rglob("model.pt2")), "artifacts too"
