@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "tests")]
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "tests/support")]
 
-from losslab.comparison.statistics import Floats, Resampler, from_counts  # noqa: E402
-from simulated_runs import SETTINGS, Simulation, comparison  # noqa: E402
+from simulated_runs import SETTINGS, Simulation, comparison, miou  # noqa: E402
 
 from losslab.comparison import leaderboard  # noqa: E402
+from losslab.comparison.resampling import Resampler  # noqa: E402
+from losslab.evaluation.aggregates import Floats, unweighted  # noqa: E402
 
 CASES = {
     "seeds 1 point apart": Simulation(effects=(0.0, 0.0)),
@@ -41,12 +42,12 @@ def coverage(case: Simulation, simulations: int) -> dict[str, dict[str, float]]:
     held: dict[str, dict[str, list[float]]] = {what: {} for what in wanted}
     for trial in range(simulations):
         rng = np.random.default_rng([trial, case.seeds])
-        baseline, other = (from_counts(table, resampler.sums)["miou"] for table in case.counts(rng))
+        baseline, other = (miou(table, resampler.sums) for table in case.counts(rng))
         for what, values in (("mean", baseline), ("difference", other - baseline)):
             for kind, (low, high) in intervals(values, resampler, rng):
                 held[what].setdefault(kind, []).append(low <= wanted[what] <= high)
                 held[what].setdefault(f"width {kind}", []).append(100 * (high - low))
-    return {what: {kind: float(np.mean(found)) for kind, found in kinds.items()} for what, kinds in held.items()}
+    return {what: {kind: float(np.mean(shares)) for kind, shares in kinds.items()} for what, kinds in held.items()}
 
 
 def intervals(values: Floats, resampler: Resampler, rng: np.random.Generator) -> Iterator[tuple[str, Floats]]:
@@ -89,9 +90,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for name, case in CASES.items():
         for seeds in (3, 5, 8):
-            for what, found in coverage(replace(case, seeds=seeds), simulations).items():
-                shares = " | ".join(f"{100 * found[kind]:.1f} %" for kind in ("percentile", "expanded", "t"))
-                widths = " | ".join(f"{found[f'width {kind}']:.1f}" for kind in ("percentile", "t"))
+            for what, held in coverage(replace(case, seeds=seeds), simulations).items():
+                shares = " | ".join(f"{100 * held[kind]:.1f} %" for kind in ("percentile", "expanded", "t"))
+                widths = " | ".join(f"{held[f'width {kind}']:.1f}" for kind in ("percentile", "t"))
                 print(f"| {name} | {what} | {seeds} | {shares} | {widths} |", flush=True)
 
     print("\nFalse positives: six losses that are all alike, 95 % confidence, any verdict of better or worse\n")
@@ -106,7 +107,7 @@ def main() -> None:
         base = Simulation(own_seed=own_seed, effects=(0.0,))
         effect = points(base, 3.0)
         wide = replace(base, seeds=500, images=500, effects=(0.0, 0.0)).counts(np.random.default_rng(0))
-        one, other = (from_counts(table, lambda x: x.sum(0, keepdims=True))["miou"][0] for table in wide)
+        one, other = (miou(table, unweighted)[0] for table in wide)
         for losses in (2, 6):
             for seeds in (6, 8, 10):
                 case = replace(base, seeds=seeds, effects=(0.0, effect, *[0.0] * (losses - 2)))

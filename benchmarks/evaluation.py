@@ -40,10 +40,10 @@ def figures(options: "Options") -> list[Figure]:
     probabilities = (6 * blurred - 3 + noise / 2).sigmoid()
 
     def their_counts(p: Tensor, t: Tensor) -> Tensor:
-        found = multilabel_stat_scores(
+        counts = multilabel_stat_scores(
             p, t, t.shape[1], average=None, multidim_average="samplewise", validate_args=False
         )
-        return found[..., [0, 1, 3, 2]]  # [N, C, tp fp tn fn support] → tp fp fn tn
+        return counts[..., [0, 1, 3, 2]]  # [N, C, tp fp tn fn support] → tp fp fn tn
 
     def one_by_one(p: Tensor, t: Tensor) -> None:
         for k in range(BINS + 1):
@@ -78,8 +78,8 @@ def figures(options: "Options") -> list[Figure]:
             rate(one_by_one, BATCH),
         ),
     )
-    found = []
+    rows = []
     for what, own, baseline, other in pairs:
         ours, theirs = in_turns(options.rounds, own, other)
-        found.append(figure(f"scoring, {what}", "images/s", ours, baseline, theirs, Goal("ratio", "≥", 1)))
-    return found
+        rows.append(figure(f"scoring, {what}", "images/s", ours, baseline, theirs, Goal("ratio", "≥", 1)))
+    return rows

@@ -1,7 +1,7 @@
 """Take the README's pictures of the report: `python docs/pictures_of_report.py [results/report.html]`, with Chromium.
 
-The pictures are of the first data set: the answer with its leaderboard (`report.png`), the image browser
-(`report_images.png`).
+The pictures are of the first data set with the first network: the answer with its leaderboard (`report.png`), the
+image browser (`report_images.png`).
 """
 
 import base64
@@ -45,15 +45,16 @@ def take(driver: webdriver.Chrome, page: Path) -> None:
         {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": SCALE, "mobile": False},
     )
     driver.get(page.resolve().as_uri())
-    found = driver.find_elements(By.CSS_SELECTOR, ".browser")
+    browsers = driver.find_elements(By.CSS_SELECTOR, ".browser")
     figures = driver.find_element(By.CSS_SELECTOR, ".figures").rect
     save(driver, {"x": 0, "y": 0, "width": WIDTH, "height": figures["y"] + figures["height"]}, "report.png")
-    if found:
-        WebDriverWait(driver, 20).until(lambda _: found[0].get_attribute("data-image") is not None)
+    if browsers:
+        browser = browsers[0]
+        WebDriverWait(driver, 20).until(lambda _: browser.get_attribute("data-image") is not None)
         driver.find_element(By.CSS_SELECTOR, ".stage").send_keys(Keys.ARROW_RIGHT * STEPS)
-        WebDriverWait(driver, 20).until(lambda _: f". {STEPS + 1} of" in found[0].text)
-        WebDriverWait(driver, 20).until(lambda _: f"Image {found[0].get_attribute('data-image')}:" in found[0].text)
-        save(driver, found[0].rect, "report_images.png")
+        WebDriverWait(driver, 20).until(lambda _: f". {STEPS + 1} of" in browser.text)
+        WebDriverWait(driver, 20).until(lambda _: f"Image {browser.get_attribute('data-image')}:" in browser.text)
+        save(driver, browser.rect, "report_images.png")
 
 
 def save(driver: webdriver.Chrome, box: dict[str, float], name: str) -> None:
