@@ -139,17 +139,16 @@ def test_the_table_sorts_by_network(page: webdriver.Chrome) -> None:
 def test_every_link_leads_to_a_heading_and_no_id_is_given_twice(page: webdriver.Chrome) -> None:
     ids = [element.get_attribute("id") for element in page.find_elements(By.CSS_SELECTOR, "[id]")]
     assert [name for name, count in Counter(ids).items() if count > 1] == []
-    links = page.find_elements(By.CSS_SELECTOR, "nav a")
-    targets = {link.get_attribute("href").split("#")[1]: link.text for link in links}
     headings = {h.get_attribute("id"): h.text for h in page.find_elements(By.CSS_SELECTOR, "h2, h3")}
-    assert targets.keys() <= headings.keys()
-    for name in ("shapes", "flowers"):
-        assert f"{name}: every loss with every network" in [
-            headings[key] for key, text in targets.items() if text == name
-        ]
+    links: dict[str, list[str]] = {}
+    for link in page.find_elements(By.CSS_SELECTOR, "nav a"):
+        links.setdefault(link.text, []).append(headings[str(link.get_attribute("href")).split("#")[1]])
+    overviews = [f"{name}: every loss with every network" for name in ("shapes", "flowers")]
+    assert [links["shapes"], links["flowers"]] == [[overview] for overview in overviews]
+    assert links["All networks"] == [overviews[0]] * 2 + [overviews[1]] * 2
     for network in NETWORKS:
-        led = [headings[key] for key, text in targets.items() if text == network]
-        assert led == [f"shapes, {network}", f"flowers, {network}"]
+        assert links[network] == [f"shapes, {network}", f"flowers, {network}"]
+    assert links["Data"] == ["shapes: the data"] * 3 + ["flowers: the data"] * 3
     labels = [
         element.get_attribute("aria-label") for element in page.find_elements(By.CSS_SELECTOR, "nav, [role=region]")
     ]

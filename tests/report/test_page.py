@@ -1,6 +1,7 @@
 """The report as its readers open it: a file in a browser, without a network."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -114,8 +115,8 @@ def test_the_canvas_shows_every_pixel_as_the_scores_count_it(page: webdriver.Chr
     for loss in ("bce", "dice", "mse"):
         table = scores.read(written / paths.scores_file(Cell("shapes", "unet", loss)))
         tp, fp, fn, _ = table.counts["tuned"][1, 5].sum(axis=0)
-        found = [shown[loss].get(colour, 0) for colour in ("0,158,115", "204,40,120", "230,159,0")]
-        assert found == [tp, fp, fn]
+        pixels = [shown[loss].get(colour, 0) for colour in ("0,158,115", "204,40,120", "230,159,0")]
+        assert pixels == [tp, fp, fn]
 
 
 def test_names_from_the_data_are_only_words(page: webdriver.Chrome) -> None:
@@ -179,7 +180,10 @@ def test_the_same_results_give_the_same_bytes(written: Path, here: Path) -> None
 @pytest.mark.parametrize(
     ("world", "says"),
     [
-        ({"losses": ["bce"], "seeds": [5], "classes": ["disk"], "images": 1}, "bce is the only loss of the grid"),
+        (
+            {"datasets": ["shapes", "flowers"], "losses": ["bce"], "seeds": [5], "classes": ["disk"], "images": 1},
+            "bce is the only loss of the grid",
+        ),
         ({"classes": [f"class {c}" for c in range(21)], "diverged": ["bce"]}, "every seed diverged: bce."),
         ({"diverged": ["bce", "dice", "mse"]}, "Every run diverged: there is nothing to compare."),
     ],
@@ -187,7 +191,9 @@ def test_the_same_results_give_the_same_bytes(written: Path, here: Path) -> None
 def test_the_page_stands_whatever_is_lacking(here: Path, world: dict[str, Any], says: str) -> None:
     plan = results(here, **world)
     report_page.write(plan)
-    assert says in (here / "results/report.html").read_text(encoding="utf-8")
+    text = paths.REPORT.read_text(encoding="utf-8")
+    assert says in text
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(re.findall(r'id="([^"]+)"', text))
 
 
 def test_what_another_stage_should_have_left_is_named(here: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from losslab.evaluation.metrics import METRICS
 from losslab.report.evidence import Evidence
 from losslab.report.figures import FALSE, MISSED, PALETTE, RIGHT, looks
 
@@ -58,7 +59,7 @@ def _document(
     present = test.masks[chosen].max(axis=(2, 3))
     order = [row.loss for row in evidence.ranked if row.loss in evidence.seeds]
     return {
-        "dataset": evidence.dataset,
+        "metric": METRICS["image_dice"].title,
         "tile": [test.masks.shape[3], test.masks.shape[2]],
         "columns": _columns(len(chosen)),
         "total": len(test.ids),

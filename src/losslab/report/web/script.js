@@ -135,7 +135,7 @@ class Browser {
     canvas.getContext("2d").putImageData(pixels, 0, 0);
     const score = dice === undefined ? "" : dice === null ? "nothing there" : (dice / 1000).toFixed(2);
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", score ? `${name}, Dice ${score}` : name);
+    canvas.setAttribute("aria-label", score ? `${name}, ${this.data.metric} ${score}` : name);
     const caption = element("figcaption");
     caption.append(element("span", "", name), element("span", "soft", score));
     if (typeof dice === "number") {
