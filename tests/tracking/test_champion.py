@@ -12,11 +12,11 @@ from mlflow_servers import free_port, serving
 from projects import Project
 from tracked import logged_runs
 
-from losslab.comparison.leaderboard import Standing
 from losslab.inference import model_file
 from losslab.results import history, paths
 from losslab.results.history import Row
 from losslab.results.runs import Run
+from losslab.results.standings import Standing
 from losslab.settings import params
 from losslab.settings.plans import Cell
 from losslab.tracking import champion, store, sync

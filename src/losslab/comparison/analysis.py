@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from losslab.comparison.loss_results import Comparison, LossResult
 from losslab.evaluation.aggregates import Floats, class_iou_draws
 from losslab.evaluation.formulas import iou
-from losslab.evaluation.metrics import RANKED_BY
+from losslab.results.standings import RANKED_BY
 from losslab.settings.plans import ComparePlan
 
 SIZES = ("small", "medium", "large")

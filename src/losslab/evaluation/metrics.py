@@ -11,7 +11,6 @@ import numpy as np
 
 from losslab.evaluation.aggregates import Draws, Floats, share
 from losslab.evaluation.formulas import boundary_f, dice, iou, precision, recall
-from losslab.results.standings import RANKED_BY as RANKED_BY
 
 
 @dataclass(frozen=True)

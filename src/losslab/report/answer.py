@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 from losslab.comparison.significance import seeds_needed
-from losslab.evaluation.metrics import METRICS, RANKED_BY
+from losslab.evaluation.metrics import METRICS
 from losslab.report.evidence import Evidence
 from losslab.report.figures import signed
+from losslab.results.standings import RANKED_BY
 
 
 class Answer(NamedTuple):

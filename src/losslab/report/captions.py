@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from losslab.data import tensors
-from losslab.evaluation.metrics import METRICS, RANKED_BY
+from losslab.evaluation.metrics import METRICS
 from losslab.report import figures
 from losslab.report.evidence import Evidence
+from losslab.results.standings import RANKED_BY
 
 MOST_LOSSES = 8
 """Columns of predictions in a grid: the best ones, or the images get too small."""

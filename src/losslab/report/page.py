@@ -10,14 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm import tqdm
 
-from losslab.evaluation.metrics import METRICS, RANKED_BY
+from losslab.evaluation.metrics import METRICS
 from losslab.report import answer, evidence, figures, networks, provenance
 from losslab.report.captions import pictures
 from losslab.report.evidence import Evidence
 from losslab.report.image_atlas import browser
 from losslab.results import paths
 from losslab.results.files import atomic_file, atomic_folder
-from losslab.results.standings import Standing
+from losslab.results.standings import RANKED_BY, Standing
 from losslab.settings.params import Params
 from losslab.settings.plans import ReportPlan
 

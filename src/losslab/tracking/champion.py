@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losslab.data import tensors
-from losslab.evaluation.metrics import METRICS, RANKED_BY
+from losslab.evaluation.metrics import METRICS
 from losslab.results import history, paths
 from losslab.results.files import digest
 from losslab.results.runs import Run
-from losslab.results.standings import Standing
+from losslab.results.standings import RANKED_BY, Standing
 from losslab.settings.plans import Cell
 
 if TYPE_CHECKING:

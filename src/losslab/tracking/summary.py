@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from losslab.evaluation.metrics import METRICS, RANKED_BY
+from losslab.evaluation.metrics import METRICS
 from losslab.results import paths
 from losslab.results.files import digest
 from losslab.results.runs import Run
-from losslab.results.standings import Standing
+from losslab.results.standings import RANKED_BY, Standing
 from losslab.settings.plans import Cell
 from losslab.tracking import champion, store
 from losslab.tracking.runs import find, log

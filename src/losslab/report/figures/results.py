@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from losslab.evaluation.metrics import METRICS, RANKED_BY
+from losslab.evaluation.metrics import METRICS
 from losslab.report.figures.style import (
     HALF,
     INK,
@@ -21,7 +21,7 @@ from losslab.report.figures.style import (
     signed,
     styled,
 )
-from losslab.results.standings import Standing
+from losslab.results.standings import RANKED_BY, Standing
 
 Record = Mapping[str, Any]
 """A row of analysis.json: `loss`, what it is about, and `mean`, `low`, `high` or None."""
