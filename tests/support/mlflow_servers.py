@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import httpx
+import urllib3
 from coco_world import wait_for
 
 
@@ -34,8 +34,8 @@ def serving(*command: str, health: str) -> Iterator[None]:
     def answers() -> bool:
         assert process.poll() is None, "the server ended by itself"
         try:
-            return httpx.get(health, timeout=60).status_code == 200
-        except httpx.TransportError:
+            return urllib3.request("GET", health, timeout=60, retries=False).status == 200
+        except urllib3.exceptions.HTTPError:
             return False
 
     try:
