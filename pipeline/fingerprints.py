@@ -24,11 +24,21 @@ NOT_FOLLOWED = {
 """Modules (of `losslab.settings` and `losslab.tracking` all) that no output depends on, and why."""
 ROOMS_NOT_FOLLOWED = ("losslab.settings.", "losslab.tracking.")
 NOT_CALLED = {
-    "download": {f"losslab.data.{name}" for name in ("coco.extraction", "coco.outlines", "label_maps", "photos",
-                                                     "tensors", "workers")},
-    "extract": {f"losslab.data.{name}" for name in ("coco.sources", "sources.downloads", "sources.http",
-                                                    "sources.packages")},
-}  # fmt: skip
+    "download": {
+        "losslab.data.coco.extraction",
+        "losslab.data.coco.outlines",
+        "losslab.data.mask_files.label_maps",
+        "losslab.data.photos",
+        "losslab.data.tensors",
+        "losslab.data.workers",
+    },
+    "extract": {
+        "losslab.data.coco.sources",
+        "losslab.data.sources.downloads",
+        "losslab.data.sources.http",
+        "losslab.data.sources.packages",
+    },
+}
 """Stage → modules that its kinds import for another stage: a download looks into no image, and extraction, which reads
 what the download left, fetches nothing."""
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from losslab.data import tensors
-from losslab.data.extraction import Extracted, SplitImages, read_selection, write_selection, write_splits
+from losslab.data.extraction import VANISHED, Extracted, SplitImages, read_selection, write_selection, write_splits
 from losslab.data.mask_files.pairs import Pair, Pairs, PairSplit
-from losslab.data.photos import VANISHED
 from losslab.errors import InputError
 
 PIXELS = (np.full((3, 2, 2), 7, np.uint8), np.ones((1, 2, 2), np.uint8))

@@ -117,7 +117,7 @@ SOURCES = {
     "how photographs are decoded": ("data/photos.py", END, STATEMENT, ["extract/coco"]),
     "worker processes": ("data/workers.py", END, STATEMENT, ["extract/coco"]),
     "shapes": ("data/purdue_shapes.py", END, STATEMENT, ["download/shapes", "extract/shapes"]),
-    "a data set that the grid lacks": ("data/flowers17.py", END, STATEMENT, NOTHING),
+    "a data set that the grid lacks": ("data/mask_files/flowers17.py", END, STATEMENT, NOTHING),
     "archives": ("data/sources/archives.py", END, STATEMENT, ["download", "extract"]),
     "tensors": ("data/tensors.py", END, STATEMENT, ["extract", *SHOWN]),
     # losses

@@ -12,13 +12,15 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from pydantic import Field
 
-from losslab.data.photos import VANISHED
 from losslab.data.tensors import Array, Writer
 from losslab.errors import InputError
 from losslab.results.files import write_json
 from losslab.settings.schema import Section
 
 S = TypeVar("S")
+
+VANISHED = "mask_vanishes"
+"""The one reason that is the doing of `image_size`, not of the source: such an image is readable."""
 
 Extracted = tuple[str | int, tuple[Array, Array] | str]
 """An image's id, and its pixels `[3, H, W]` and masks `[C, H, W]`, or the reason why there are none."""

@@ -34,10 +34,6 @@ class Unusable(Exception):
     """This image is left out; the message is the reason, one word."""
 
 
-VANISHED = "mask_vanishes"
-"""The one reason that is the doing of `image_size`, not of the source: such an image is readable."""
-
-
 def read_image(path: Path, width: int, height: int, size: int) -> Array:
     """The image reduced to uint8 `[3, size, size]`, RGB; `width` and `height` are what its record says.
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from losslab.data.coco.outlines import rasterise
-from losslab.data.photos import VANISHED, Unusable, read_image, reduce_mask
+from losslab.data.extraction import VANISHED
+from losslab.data.photos import Unusable, read_image, reduce_mask
 from losslab.data.tensors import Array
 
 Result = tuple[Array, Array] | str
