@@ -5,24 +5,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
+from mask_world import carvana
 from projects import new_repository
 
-DATASETS, NETWORKS, LOSSES = ("shapes", "discs"), ("unet", "pooled"), ("bce", "dice")
-
-
-def discs(folder: Path, count: int = 12) -> Path:
-    """Photographs of one disc each, 32×32, beside their masks."""
-    folder.mkdir()
-    rows, columns = np.mgrid[:32, :32]
-    for index in range(count):
-        mask = (rows - 16) ** 2 + (columns - 8 - index) ** 2 < 40
-        Image.fromarray(np.where(mask[..., None], (200, 90, 20), (20, 40, 90)).astype(np.uint8)).save(
-            folder / f"{index}.png"
-        )
-        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / f"{index}_mask.png")
-    return folder
+DATASETS, NETWORKS, LOSSES = ("shapes", "cars"), ("unet", "pooled"), ("bce", "dice")
 
 
 def instances(stages: tuple[str, ...], *axes: tuple[str, ...]) -> set[str]:
@@ -34,16 +20,16 @@ def test_a_grid_of_three_axes_grows_by_a_network(tmp_path: Path, shapes: Path) -
 
     def two_datasets(params: dict[str, Any]) -> None:
         params["datasets"]["shapes"]["download"]["source"] = str(shapes)
-        params["datasets"]["discs"] = {
+        params["datasets"]["cars"] = {
             "kind": "mask_folder",
             "download": {
-                "images": str(discs(tmp_path / "discs")),
-                "image_names": "{id}.png",
-                "mask_names": "{id}_mask.png",
+                "images": str(carvana(tmp_path / "cars")),
+                "image_names": "train/{id}.jpg",
+                "mask_names": "train_masks/{id}_mask.gif",
                 "val_share": 0.25,
                 "test_share": 0.25,
             },
-            "extract": {"image_size": 32, "classes": {"disc": "nonzero"}, "workers": 1},
+            "extract": {"image_size": 32, "classes": {"car": "nonzero"}, "workers": 1},
         }
         params["networks"]["pooled"] = {"kind": "pool_upsample"}
         params["grid"] = {"datasets": list(DATASETS), "networks": ["unet"], "losses": list(LOSSES)}
