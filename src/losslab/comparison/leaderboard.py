@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from losslab.comparison import analysis, significance
-from losslab.comparison.loss_results import Comparison
+from losslab.comparison.loss_results import OK, Comparison
 from losslab.evaluation.metrics import METRICS
 from losslab.results import history, paths, scores, tables
 from losslab.results.files import write_json
@@ -62,7 +62,7 @@ def _row(comparison: Comparison, loss: str, metric: str, threshold: str, setting
     row = Standing(
         comparison.dataset, comparison.network, loss, metric, threshold, seeds=len(seeds), images=len(images)
     )
-    row.status = result.status
+    row.status, row.convergence = result.status, "; ".join(result.unconverged) or OK
     if not result.values:
         row.verdict = "diverged" if row.status.startswith("diverged") else NO_VALUE
         return row

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
+from losslab.comparison import convergence
 from losslab.comparison.resampling import Resampler
 from losslab.errors import InputError
 from losslab.evaluation import metrics
-from losslab.evaluation.aggregates import Draws, Floats
+from losslab.evaluation.aggregates import Draws, Floats, class_iou
 from losslab.results import boundary_scores, history, paths, scores
+from losslab.results.history import Row
 from losslab.results.scores import Scores
 from losslab.settings.plans import Cell, ComparePlan
 
@@ -28,6 +30,9 @@ class LossResult:
     comparable: bool
     """Whether the images and classes are those of the other losses."""
     remarks: list[str] = field(default_factory=list)
+    """What is to be known of these runs."""
+    unconverged: list[str] = field(default_factory=list)
+    """What shows that they should have been trained for longer."""
 
     @property
     def status(self) -> str:
@@ -84,12 +89,20 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
             drawn = metrics.compute(Draws(table.counts[threshold], edges.values[threshold], resampler.sums))
             values |= {(metric, threshold): array for metric, array in drawn.items()}
         comparable = (table.images, table.classes) == common
-        results[loss] = LossResult(table, resampler, values, comparable, _remarks(plan, cell, table, comparable))
+        rows = history.read(paths.history_file(cell))
+        remarks = _remarks(plan, rows, table, comparable)
+        results[loss] = LossResult(table, resampler, values, comparable, remarks, convergence.still_rising(rows))
+    learned = {
+        loss: class_iou(result.scores.counts["tuned"])
+        for loss, result in results.items()
+        if result.comparable and result.values
+    }
+    for loss, unlearned in convergence.unlearned(learned, common[1]).items():
+        results[loss].unconverged += unlearned
     return Comparison(dataset, network, common[1], results, _lines(plan, results))
 
 
-def _remarks(plan: ComparePlan, cell: Cell, table: Scores, comparable: bool) -> list[str]:
-    rows = history.read(paths.history_file(cell))
+def _remarks(plan: ComparePlan, rows: Sequence[Row], table: Scores, comparable: bool) -> list[str]:
     steps = [step for seed in plan.seeds if (step := history.diverged_step(rows, seed)) is not None]
     seeds = len(plan.seeds)
     remarks = []
@@ -107,6 +120,11 @@ def _remarks(plan: ComparePlan, cell: Cell, table: Scores, comparable: bool) -> 
 
 def _lines(plan: ComparePlan, results: dict[str, LossResult]) -> list[str]:
     lines = [f"{loss}: {result.status}" for loss, result in results.items() if result.remarks]
+    lines += [
+        f"{loss}: {', '.join(result.unconverged)}; train longer before you believe this"
+        for loss, result in results.items()
+        if result.unconverged
+    ]
     if len(plan.seeds) == 1:
         lines.append("one seed: intervals cover test images only, and no difference can be tested; add train.seeds")
     if len(results) == 1:

@@ -37,6 +37,8 @@ class Standing:
     p_adjusted: float | None = None
     verdict: str = "diverged"
     status: str = "ok"
+    convergence: str = "ok"
+    """What shows that the runs should have been trained for longer, or ok."""
 
     @property
     def decisive(self) -> bool:
