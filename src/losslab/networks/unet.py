@@ -57,6 +57,11 @@ class UNet(nn.Module):
         )
         self.decoder = nn.ModuleList(double_conv(2 * shallow, shallow, norm) for shallow in widths[-2::-1])
         self.head = nn.Conv2d(width, classes * patch**2, 1)
+        # The pixels of a square start alike (Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017).
+        # Drawn apart, one of them can be left at p = 0 for ever by a loss whose gradient vanishes there, such as Dice.
+        with torch.no_grad():
+            for values in self.head.parameters():
+                values.copy_(values[:classes].repeat_interleave(patch**2, dim=0))
         if prior is not None:
             assert self.head.bias is not None
             nn.init.constant_(self.head.bias, math.log(prior / (1 - prior)))
