@@ -24,7 +24,7 @@ def unlearned(class_iou: Mapping[str, Floats], classes: Sequence[str]) -> dict[s
     """Loss → a remark for each class that some of its runs did not learn.
 
     Args:
-        class_iou: loss → test IoU `[S, C]` of each run and class; NaN where there is nothing to measure.
+        class_iou: loss → test IoU `[S, C]` of each run and class; NaN where the truth has none.
         classes: their names.
     """
     runs = [values for values in class_iou.values() if len(values)]

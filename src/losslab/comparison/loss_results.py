@@ -10,7 +10,7 @@ from losslab.comparison import convergence
 from losslab.comparison.resampling import Resampler
 from losslab.errors import InputError
 from losslab.evaluation import metrics
-from losslab.evaluation.aggregates import Draws, Floats, class_iou
+from losslab.evaluation.aggregates import Draws, Floats, class_iou_draws, unweighted
 from losslab.results import boundary_scores, history, paths, scores
 from losslab.results.history import Row
 from losslab.results.scores import Scores
@@ -93,7 +93,7 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
         remarks = _remarks(plan, rows, table, comparable)
         results[loss] = LossResult(table, resampler, values, comparable, remarks, convergence.still_rising(rows))
     learned = {
-        loss: class_iou(result.scores.counts["tuned"])
+        loss: class_iou_draws(result.scores.counts["tuned"], unweighted)[0]
         for loss, result in results.items()
         if result.comparable and result.values
     }
