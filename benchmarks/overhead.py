@@ -61,4 +61,4 @@ def figures(_: "Options") -> list[Figure]:
     alongside(settings, 30)  # the first is slow
     training = runs * train.epochs * steps * train.batch_size / alongside(settings, 100)
     what = f"{runs} runs of params.yaml, all but training steps"
-    return [figure(what, "s", [rest], "all of it", [rest + training], Goal("ratio", "≤", 0.2))]
+    return [figure(what, "s", [rest], "all of it", [rest + training], Goal("ratio", "≤", 0.15))]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure as Plot
-from timing import Figure, Skipped, figure, in_turns, seconds
+from timing import Figure, Goal, Skipped, figure, in_turns, seconds
 
 from losslab.errors import InputError
 from losslab.report import page
@@ -51,4 +51,4 @@ def figures(options: "Options") -> list[Figure]:
                 partial(seconds, partial(plain, count)),
                 warm=False,
             )
-    return [figure(f"report, {count} figures", "s", ours, f"{count} plain plots", theirs)]
+    return [figure(f"report, {count} figures", "s", ours, f"{count} plain plots", theirs, Goal("ours", "≤", 5))]

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from timing import Figure, Skipped, figure, in_turns, seconds
+from timing import Figure, Goal, Skipped, figure, in_turns, seconds
 
 if TYPE_CHECKING:
     from speed import Options
@@ -24,4 +24,4 @@ def figures(options: "Options") -> list[Figure]:
     version, repro = in_turns(
         options.rounds, partial(seconds, partial(run, "--version")), partial(seconds, partial(run, "repro"))
     )
-    return [figure("`dvc repro` with nothing to do", "s", repro, "`dvc --version`", version)]
+    return [figure("`dvc repro` with nothing to do", "s", repro, "`dvc --version`", version, Goal("ours", "≤", 1.5))]
