@@ -118,7 +118,7 @@ class TestPatches:
 
     def test_pixels_of_a_square_start_alike_and_are_learned_each_for_itself(self) -> None:
         torch.manual_seed(0)
-        network = models.build("unet", classes=2, width=4, levels=2, patch=2)
+        network = networks.build("unet", classes=2, width=4, levels=2, patch=2)
         before = network(torch.randn(1, 3, 8, 8))
         squares = before.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
         assert torch.equal(squares, squares[..., :1].expand_as(squares))
