@@ -74,3 +74,12 @@ def test_iou_and_dice_are_those_of_scikit_learn_and_torchmetrics() -> None:
     np.testing.assert_allclose(formulas.iou(tp, fp, fn), theirs, rtol=1e-6)
     theirs = dice_score(predicted, target.int(), num_classes=3, average="none", input_format="one-hot")
     np.testing.assert_allclose(formulas.dice(tp, fp, fn), theirs, rtol=1e-6)
+
+
+def test_of_equally_good_thresholds_the_middle_one_is_taken() -> None:
+    curve = ThresholdCurve(1, torch.device("cpu"))
+    probabilities = torch.tensor([[[[0.25, 0.25], [0.75, 0.75]]]])
+    curve.add(probabilities, (probabilities > 0.5).to(torch.uint8))
+    threshold, miou = curve.best()
+    assert miou == 1
+    assert threshold == pytest.approx((33 + 96) // 2 / 128), "anything above 1/4 and up to 3/4 does"

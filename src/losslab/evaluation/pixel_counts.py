@@ -43,9 +43,13 @@ class ThresholdCurve:
         return mean_over_present(iou(tp, fp, tp[:, :1] - tp), tp[:, 0] > 0)
 
     def best(self) -> tuple[float, float]:
-        """(threshold, mIoU) at the threshold in (0, 1) with the highest mIoU, the lowest such on ties."""
+        """(threshold, mIoU) at the threshold in (0, 1) with the highest mIoU; of equals the middle of the first row of
+        them, which is the farthest from where it falls."""
         curve = self.miou()[1:BINS]
-        index = int(curve.argmax())
+        first = int(curve.argmax())
+        below = (curve[first:] < curve[first]).nonzero()
+        last = first + int(below[0]) - 1 if len(below) else len(curve) - 1
+        index = (first + last) // 2
         return (index + 1) / BINS, float(curve[index])
 
     def fixed(self) -> float:

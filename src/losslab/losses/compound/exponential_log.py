@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import softplus
 
 from losslab.losses.loss import Loss
 from losslab.losses.shared.class_weights import PosWeight, balanced_pos_weight, pos_weight
@@ -43,7 +43,8 @@ class ExponentialLog(Overlap):
         return power(((fp + fn) / (2 * tp + self.smooth).clamp_min(TINY)).log1p(), self.gamma)
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        entropy = power(binary_cross_entropy_with_logits(logits, target, reduction="none"), self.gamma)
+        # −ln p_t. PyTorch's binary cross-entropy rounds it to 0 where it is small, and the power then has no slope.
+        entropy = power(softplus(logits * (1 - 2 * target)), self.gamma)
         weight = pos_weight(self.pos_weight, target)
         if weight is not None:
             weight = weight.sqrt() if self.pos_weight == "balanced" else weight

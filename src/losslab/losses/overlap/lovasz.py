@@ -63,10 +63,13 @@ class Lovasz(Loss):
 
 def lovasz(errors: Tensor, truth: Tensor) -> Tensor:
     """Lovász extension of 1 − IoU of each row: errors ≥ 0 and truth of 0 and 1, both `[R, P]` → `[R]`."""
-    errors, order = errors.sort(dim=-1, descending=True)
+    errors, order = errors.sort(dim=-1, descending=True, stable=True)
     # Foreground among the first i. Counted in integers: a float cumsum on CUDA is not deterministic.
-    hits = truth.int().gather(-1, order).cumsum(-1, dtype=torch.int32)
+    positive = truth.int().gather(-1, order)
+    hits = positive.cumsum(-1, dtype=torch.int32)
     size = hits[:, -1:]
-    ranks = torch.arange(1, errors.shape[-1] + 1, device=errors.device, dtype=errors.dtype)
-    jaccard = 1 - (size - hits) / (size + ranks - hits)
-    return (errors * jaccard.diff(dim=-1, prepend=torch.zeros_like(errors[:, :1]))).sum(-1)
+    ranks = torch.arange(1, errors.shape[-1] + 1, device=errors.device, dtype=torch.int32)
+    union = (size + ranks - hits).to(errors.dtype)
+    # What each pixel adds to 1 − IoU, in closed form: a difference of neighbours has no digits left on large images.
+    miss = torch.where(union > 1, (size - hits) / (union * (union - 1).clamp_min(1)), 1.0)
+    return (errors * torch.where(positive > 0, 1 / union, miss)).sum(-1)
