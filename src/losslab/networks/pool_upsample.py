@@ -1,11 +1,9 @@
 """The pool/upsample net of report E: no skip connections, two poolings and two upsamplings."""
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor, nn
 
 from losslab.networks.sizes import need_multiple
+from losslab.settings.schema import Count
 
 
 class PoolUpsample(nn.Module):
@@ -21,7 +19,7 @@ class PoolUpsample(nn.Module):
     `[N, in_channels, H, W]` → logits `[N, classes, H, W]`; H and W are multiples of 4.
     """
 
-    def __init__(self, *, in_channels: int, classes: int, width: Annotated[int, Field(ge=1)] = 32) -> None:
+    def __init__(self, *, in_channels: int, classes: int, width: Count = 32) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             *convolution(in_channels, width),

@@ -1,11 +1,9 @@
 """The strided/transposed net of report E: as its pool/upsample net, but sizes change within convolutions."""
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor, nn
 
 from losslab.networks.sizes import need_multiple
+from losslab.settings.schema import Count
 
 
 class StridedTransposed(nn.Module):
@@ -21,7 +19,7 @@ class StridedTransposed(nn.Module):
     `[N, in_channels, H, W]` → logits `[N, classes, H, W]`; H and W are multiples of 4.
     """
 
-    def __init__(self, *, in_channels: int, classes: int, width: Annotated[int, Field(ge=1)] = 32) -> None:
+    def __init__(self, *, in_channels: int, classes: int, width: Count = 32) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             *normalised(nn.Conv2d(in_channels, width, 3, stride=2, padding=1)),

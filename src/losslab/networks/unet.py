@@ -8,6 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
+from losslab.settings.schema import Count, Fraction
+
 Norm = Literal["batch", "none"]
 
 
@@ -37,11 +39,11 @@ class UNet(nn.Module):
         *,
         in_channels: int,
         classes: int,
-        width: Annotated[int, Field(ge=1)] = 16,
+        width: Count = 16,
         levels: Annotated[int, Field(ge=1, le=12)] = 4,
         norm: Norm = "batch",
-        patch: Annotated[int, Field(ge=1)] = 1,
-        prior: Annotated[float, Field(gt=0, lt=1)] | None = None,
+        patch: Count = 1,
+        prior: Fraction | None = None,
     ) -> None:
         super().__init__()
         self.patch = patch

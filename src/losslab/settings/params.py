@@ -8,29 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from losslab.errors import InputError, did_you_mean
-from losslab.settings.schema import Section, explain, invalid, refuse_bomb
+from losslab.settings.registry import Registry
+from losslab.settings.schema import Count, Fraction, NonNegative, Positive, Section, Seed, explain, invalid, refuse_bomb
 
 T = TypeVar("T")
-
-
-class Completes(Protocol):
-    """A registry of kinds, as far as settings need one."""
-
-    def complete(self, spec: Mapping[str, Any]) -> dict[str, Any]:
-        """The spec checked, with every default filled in."""
 
 
 PARAMS = Path("params.yaml")
@@ -48,11 +35,6 @@ def _no_duplicates(values: tuple[Any, ...]) -> tuple[Any, ...]:
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$")]
 Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_no_duplicates)]
 Spec = dict[str, Any]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Grid(Section):
@@ -174,7 +156,7 @@ class Params(Section):
         return self
 
 
-def load(registries: Mapping[str, Completes] | None = None, path: Path = PARAMS) -> Params:
+def load(registries: Mapping[str, Registry[Any]] | None = None, path: Path = PARAMS) -> Params:
     """Read and check params.yaml.
 
     Args:

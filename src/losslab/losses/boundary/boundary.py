@@ -1,5 +1,3 @@
-"""Boundary loss."""
-
 from dataclasses import dataclass
 
 from torch import Tensor

@@ -1,12 +1,9 @@
-"""Hausdorff distance loss by distance transforms."""
-
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from losslab.losses.shared.distance import DistanceLoss
+from losslab.settings.schema import Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +26,7 @@ class Hausdorff(DistanceLoss):
     convolutional neural networks", IEEE TMI 2020.
     """
 
-    alpha: Annotated[float, Field(gt=0)] = 2.0
+    alpha: Positive = 2.0
 
     def value_with_maps(self, logits: Tensor, target: Tensor, maps: Tensor) -> Tensor:
         return ((self.probabilities(logits) - target).square() * maps.abs() ** self.alpha).mean()

@@ -1,13 +1,10 @@
-"""Combo loss."""
-
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from losslab.losses.overlap.dice import Dice
+from losslab.settings.schema import UnitInterval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +26,8 @@ class Combo(Dice):
     segmentation", Computerized Medical Imaging and Graphics 2019.
     """
 
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
-    beta: Annotated[float, Field(ge=0, le=1)] = 0.5
+    alpha: UnitInterval = 0.5
+    beta: UnitInterval = 0.5
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
         # −ln(1 − p) = softplus(z) and −ln p = softplus(z) − z

@@ -1,9 +1,5 @@
-"""Exponential logarithmic loss."""
-
 from dataclasses import dataclass, replace
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -11,6 +7,7 @@ from losslab.losses.loss import Loss
 from losslab.losses.shared.class_weights import PosWeight, balanced_pos_weight, pos_weight
 from losslab.losses.shared.overlap import TINY, Overlap
 from losslab.losses.shared.power import power
+from losslab.settings.schema import Positive, UnitInterval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +31,8 @@ class ExponentialLog(Overlap):
     highly unbalanced object sizes", MICCAI 2018.
     """
 
-    weight: Annotated[float, Field(ge=0, le=1)] = 0.8
-    gamma: Annotated[float, Field(gt=0)] = 0.3
+    weight: UnitInterval = 0.8
+    gamma: Positive = 0.3
     pos_weight: PosWeight = "balanced"
 
     def of_counts(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:

@@ -1,5 +1,3 @@
-"""A weighted sum of losses, such as α·MSE + (1 − α)·Dice or MSE + 30·Dice."""
-
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -8,14 +6,14 @@ from torch import Tensor
 
 from losslab.losses import LossSpec
 from losslab.losses.loss import Loss
-from losslab.settings.schema import Section
+from losslab.settings.schema import NonNegative, Section
 
 
 class Term(Section):
     """One term: a loss and its weight."""
 
     loss: LossSpec
-    weight: Annotated[float, Field(ge=0)] = 1.0
+    weight: NonNegative = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +39,9 @@ class Sum(Loss):
     terms: Annotated[tuple[Term, ...], Field(min_length=1, description="list of {loss, weight}")]
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        first, *others = (term.weight * term.loss(logits, target) for term in self.terms)
-        return sum(others, start=first)
+        return self.value_with_maps(logits, target, None)
 
-    def value_with_maps(self, logits: Tensor, target: Tensor, maps: Tensor) -> Tensor:
+    def value_with_maps(self, logits: Tensor, target: Tensor, maps: Tensor | None) -> Tensor:
         first, *others = (term.weight * term.loss(logits, target, maps) for term in self.terms)
         return sum(others, start=first)
 

@@ -1,5 +1,3 @@
-"""Unified focal loss."""
-
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +9,7 @@ from losslab.losses.loss import Loss
 from losslab.losses.shared.overlap import TINY
 from losslab.losses.shared.power import power
 from losslab.losses.shared.soft_counts import Reduce, soft_counts
+from losslab.settings.schema import NonNegative, UnitInterval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +35,10 @@ class UnifiedFocal(Loss):
     and Graphics 2022.
     """
 
-    weight: Annotated[float, Field(ge=0, le=1)] = 0.5
-    delta: Annotated[float, Field(ge=0, le=1)] = 0.6
+    weight: UnitInterval = 0.5
+    delta: UnitInterval = 0.6
     gamma: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    smooth: Annotated[float, Field(ge=0)] = 1.0
+    smooth: NonNegative = 1.0
     reduce: Reduce = "batch"
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -1,5 +1,3 @@
-"""Soft Dice loss."""
-
 from dataclasses import dataclass
 
 from torch import Tensor

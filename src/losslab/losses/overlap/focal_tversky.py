@@ -1,13 +1,10 @@
-"""Focal Tversky loss."""
-
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from losslab.losses.overlap.tversky import Tversky
 from losslab.losses.shared.power import power
+from losslab.settings.schema import Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +26,7 @@ class FocalTversky(Tversky):
     segmentation", ISBI 2019.
     """
 
-    gamma: Annotated[float, Field(gt=0)] = 4 / 3
+    gamma: Positive = 4 / 3
 
     def of_counts(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         return power(super().of_counts(tp, fp, fn), 1 / self.gamma)

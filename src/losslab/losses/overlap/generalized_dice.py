@@ -1,15 +1,13 @@
-"""Generalised Dice loss: one Dice over all classes, rare classes weighing more."""
-
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from losslab.losses.loss import Loss
 from losslab.losses.shared.overlap import TINY
 from losslab.losses.shared.soft_counts import Reduce, soft_counts
+from losslab.settings.schema import NonNegative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,7 @@ class GeneralizedDice(Loss):
     """
 
     weights: Literal["square", "simple", "uniform"] = "square"
-    smooth: Annotated[float, Field(ge=0)] = 0.0
+    smooth: NonNegative = 0.0
     reduce: Reduce = "batch"
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -1,5 +1,3 @@
-"""Soft intersection-over-union (Jaccard) loss."""
-
 from dataclasses import dataclass
 
 from torch import Tensor

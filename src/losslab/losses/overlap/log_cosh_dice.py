@@ -1,5 +1,3 @@
-"""Log-cosh Dice loss."""
-
 from dataclasses import dataclass
 
 from torch import Tensor

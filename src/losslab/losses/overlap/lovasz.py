@@ -1,5 +1,3 @@
-"""Lovász extensions of the Jaccard loss."""
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,5 +1,3 @@
-"""Matthews correlation loss."""
-
 from dataclasses import dataclass
 
 import torch

@@ -1,14 +1,11 @@
-"""Dice loss with squared sums."""
-
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from losslab.losses.loss import Loss
 from losslab.losses.shared.overlap import TINY
 from losslab.losses.shared.soft_counts import Reduce
+from losslab.settings.schema import NonNegative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +27,7 @@ class SquaredDice(Loss):
     image segmentation", 3DV 2016.
     """
 
-    smooth: Annotated[float, Field(ge=0)] = 1.0
+    smooth: NonNegative = 1.0
     reduce: Reduce = "batch"
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:

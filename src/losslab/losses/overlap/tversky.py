@@ -1,12 +1,9 @@
-"""Tversky loss: Dice with a price each for false positives and false negatives."""
-
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from losslab.losses.shared.overlap import TINY, Overlap
+from losslab.settings.schema import Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +25,8 @@ class Tversky(Overlap):
     convolutional deep networks", MLMI 2017.
     """
 
-    alpha: Annotated[float, Field(gt=0)] = 0.3
-    beta: Annotated[float, Field(gt=0)] = 0.7
+    alpha: Positive = 0.3
+    beta: Positive = 0.7
 
     def of_counts(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         wrong = self.alpha * fp + self.beta * fn

@@ -1,5 +1,3 @@
-"""Binary cross-entropy, each plane a problem of its own."""
-
 from dataclasses import dataclass, replace
 from typing import Annotated
 

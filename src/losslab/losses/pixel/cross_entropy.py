@@ -1,5 +1,3 @@
-"""Softmax cross-entropy over the classes and a background."""
-
 from dataclasses import dataclass, replace
 from typing import Annotated
 

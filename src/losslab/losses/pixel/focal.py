@@ -1,13 +1,10 @@
-"""Focal loss."""
-
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from losslab.losses.loss import Loss
+from losslab.settings.schema import NonNegative, UnitInterval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +27,8 @@ class Focal(Loss):
     Reference: Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense object detection", ICCV 2017.
     """
 
-    gamma: Annotated[float, Field(ge=0)] = 2.0
-    alpha: Annotated[float, Field(ge=0, le=1)] | None = 0.25
+    gamma: NonNegative = 2.0
+    alpha: UnitInterval | None = 0.25
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
         entropy = binary_cross_entropy_with_logits(logits, target, reduction="none")  # −ln p_t

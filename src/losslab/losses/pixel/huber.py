@@ -1,5 +1,3 @@
-"""Huber loss of the probabilities."""
-
 from dataclasses import dataclass
 from typing import Annotated
 

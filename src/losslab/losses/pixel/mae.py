@@ -1,5 +1,3 @@
-"""Mean absolute error of the probabilities."""
-
 from dataclasses import dataclass
 
 from torch import Tensor

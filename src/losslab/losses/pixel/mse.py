@@ -1,5 +1,3 @@
-"""Mean squared error of the probabilities (the Brier score)."""
-
 from dataclasses import dataclass
 
 from torch import Tensor

@@ -1,5 +1,3 @@
-"""Cross-entropy of the hardest pixels."""
-
 from dataclasses import dataclass
 from typing import Annotated
 

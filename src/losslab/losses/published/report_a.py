@@ -1,14 +1,13 @@
 """Report A: mUNet on shapes and COCO with MSE, Dice and both."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from losslab.losses.published.raw import Foreground, RawOutput, scored_channels
+from losslab.settings.schema import NonNegative, UnitInterval
 
 EPSILON = 1e-3
 
@@ -77,7 +76,7 @@ class ReportAMSEDice(RawOutput):
     Reference: report A, shapes, MSE + Dice.
     """
 
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    alpha: UnitInterval = 0.5
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
         sums = BatchSums(outputs, masks)
@@ -111,7 +110,7 @@ class ReportACocoMSEDice(RawOutput):
     """
 
     labels: Foreground = "binary"
-    weight: Annotated[float, Field(ge=0)] = 30.0
+    weight: NonNegative = 30.0
 
     def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
         sums = BatchSums(outputs.flatten(1, 2).unsqueeze(1), masks.flatten(1, 2).unsqueeze(1))

@@ -1,17 +1,32 @@
 """Report B: shapes and COCO at 64 pixels with MSE, MAE, Dice and both."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 from torch.linalg import vector_norm
 
 from losslab.losses.published.raw import RawOutput, scored_channels
+from losslab.settings.schema import NonNegative
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportBMSE(RawOutput):
+class ScoredOutput(RawOutput):
+    """A mean over images, scored channels and pixels, made a sum over the scored channels / B."""
+
+    @abstractmethod
+    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        """The mean, of the scored channels of raw outputs and label-valued masks."""
+
+    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        channels = scored_channels(outputs)
+        if channels < outputs.shape[1]:  # a slice, even of all, costs a copy in the backward pass
+            outputs, masks = outputs[:, :channels], masks[:, :channels]
+        return self.mean(outputs, masks) * (channels / len(outputs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportBMSE(ScoredOutput):
     """Report B's MSE: squared error of raw outputs against label values, on the scored channels.
 
     L = Σ over c < min(B, C) of mean of (o − m)² over images and pixels, / B: divided by the batch size, not
@@ -28,12 +43,13 @@ class ReportBMSE(RawOutput):
     Reference: report B, MSE.
     """
 
-    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return per_batch(pixel_mse(*scored(outputs, masks)), outputs)
+    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        mean: Tensor = vector_norm(outputs - masks).square() / outputs.numel()
+        return mean
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportBMAE(RawOutput):
+class ReportBMAE(ScoredOutput):
     """Report B's MAE: absolute error of raw outputs against label values, on the scored channels.
 
     L = Σ over c < min(B, C) of mean of |o − m| over images and pixels, / B.
@@ -48,12 +64,12 @@ class ReportBMAE(RawOutput):
     Reference: report B, COCO, MAE.
     """
 
-    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return per_batch(pixel_mae(*scored(outputs, masks)), outputs)
+    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return (outputs - masks).abs().mean()
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportBDice(RawOutput):
+class ReportBDice(ScoredOutput):
     """Report B's Dice: a quotient for every pixel, of raw outputs and label values.
 
     L = Σ over c < min(B, C) of mean of 1 − (2om + 1)/(o + m + 1) over images and pixels, / B.
@@ -69,12 +85,12 @@ class ReportBDice(RawOutput):
     Reference: report B, Dice.
     """
 
-    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return per_batch(pixel_dice(*scored(outputs, masks)), outputs)
+    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return pixel_dice(outputs, masks)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportBMSEDice(RawOutput):
+class ReportBMSEDice(ReportBMSE):
     """Report B's MSE + s·Dice.
 
     L = `report_b_mse` + s·`report_b_dice`, s = `scale`.
@@ -89,15 +105,14 @@ class ReportBMSEDice(RawOutput):
     Reference: report B, shapes, MSE + s·Dice.
     """
 
-    scale: Annotated[float, Field(ge=0)] = 200.0
+    scale: NonNegative = 200.0
 
-    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        scored_planes = scored(outputs, masks)
-        return per_batch(pixel_mse(*scored_planes) + self.scale * pixel_dice(*scored_planes), outputs)
+    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return super().mean(outputs, masks) + self.scale * pixel_dice(outputs, masks)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportBMAEDice(RawOutput):
+class ReportBMAEDice(ReportBMAE):
     """Report B's MAE + s·Dice.
 
     L = `report_b_mae` + s·`report_b_dice`, s = `scale`.
@@ -112,35 +127,10 @@ class ReportBMAEDice(RawOutput):
     Reference: report B, COCO, MAE + 100·Dice.
     """
 
-    scale: Annotated[float, Field(ge=0)] = 100.0
+    scale: NonNegative = 100.0
 
-    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        scored_planes = scored(outputs, masks)
-        return per_batch(pixel_mae(*scored_planes) + self.scale * pixel_dice(*scored_planes), outputs)
-
-
-def scored(outputs: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """The channels that count, of both."""
-    channels = scored_channels(outputs)
-    if channels == outputs.shape[1]:  # a slice, even of all, costs a copy in the backward pass
-        return outputs, masks
-    return outputs[:, :channels], masks[:, :channels]
-
-
-def per_batch(mean: Tensor, outputs: Tensor) -> Tensor:
-    """From a mean over images, scored channels and pixels to a sum over the scored channels / B."""
-    return mean * (scored_channels(outputs) / len(outputs))
-
-
-def pixel_mse(outputs: Tensor, masks: Tensor) -> Tensor:
-    """Mean of (o − m)²."""
-    mean: Tensor = vector_norm(outputs - masks).square() / outputs.numel()
-    return mean
-
-
-def pixel_mae(outputs: Tensor, masks: Tensor) -> Tensor:
-    """Mean of |o − m|."""
-    return (outputs - masks).abs().mean()
+    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        return super().mean(outputs, masks) + self.scale * pixel_dice(outputs, masks)
 
 
 def pixel_dice(outputs: Tensor, masks: Tensor) -> Tensor:

@@ -2,13 +2,13 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from torch import Tensor
 
 from losslab.losses.loss import Loss
 from losslab.losses.shared.soft_counts import Reduce, soft_counts
+from losslab.settings.schema import NonNegative
 
 Empty = Literal["count", "skip"]
 """`count`: an overlap with an empty mask is one like any other. `skip`: it is left out of the mean."""
@@ -21,7 +21,7 @@ TINY = 1e-7
 class Overlap(Loss):
     """A loss that is a mean over overlaps, each a function of tp, fp and fn alone."""
 
-    smooth: Annotated[float, Field(ge=0)] = 1.0
+    smooth: NonNegative = 1.0
     reduce: Reduce = "batch"
     empty: Empty = "count"
 
