@@ -19,11 +19,11 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from tqdm import tqdm
 
 from losslab.data.dataset import Dataset
@@ -32,9 +32,8 @@ from losslab.data.sources import archives, pickles
 from losslab.data.sources.downloads import Downloads
 from losslab.data.tensors import Array
 from losslab.errors import InputError
-from losslab.settings.schema import Section
+from losslab.settings.schema import Count, Section
 
-CATEGORIES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 Category = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck", "all"]
 TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST = "test_batch"
@@ -57,13 +56,13 @@ class Extract(Section):
 
     category: Category = "horse"
     colours: Annotated[int, Field(ge=2, le=256)] = 24
-    train_images: Annotated[int, Field(ge=1)] | None = None
+    train_images: Count | None = None
     """The most; none: all that are not for validation. One category has 5,000 in the training batches."""
-    val_images: Annotated[int, Field(ge=1)] = 500
+    val_images: Count = 500
     """Drawn from the training batches by `seed`."""
-    test_images: Annotated[int, Field(ge=1)] | None = None
+    test_images: Count | None = None
     """The most, the first of the test batch; none: all. One category has 1,000."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: NonNegativeInt = 0
 
 
 class CifarColour(Dataset):
@@ -126,7 +125,7 @@ class CifarColour(Dataset):
         category = self.extract.category
         if category == "all":
             return np.arange(len(labels))
-        indices = np.flatnonzero(labels == CATEGORIES.index(category))
+        indices = np.flatnonzero(labels == get_args(Category).index(category))
         if not len(indices):
             raise InputError(f"extract.category: no image shows a {category}")
         return indices

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from losslab.data.tensors import Array, Writer
 from losslab.errors import InputError
 from losslab.results.files import write_json
-from losslab.settings.schema import Section
+from losslab.settings.schema import Count, Section
 
 Extracted = tuple[str | int, tuple[Array, Array] | str]
 """An image's id, and its pixels `[3, H, W]` and masks `[C, H, W]`, or the reason why there are none."""
@@ -25,9 +25,9 @@ class FileOptions(Section):
 
     image_size: Annotated[int, Field(ge=8, le=4096)]
     """Pixels; the side of the square that every image is fitted into, whatever its size."""
-    max_unreadable: Annotated[int, Field(ge=0)] = 10
+    max_unreadable: NonNegativeInt = 10
     """Images that may be missing, damaged or at odds with their masks; they are left out and listed."""
-    workers: Annotated[int, Field(ge=1)] | None = None
+    workers: Count | None = None
     """Processes; none: one for each processor. The result is the same."""
 
 

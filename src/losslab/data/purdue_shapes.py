@@ -13,18 +13,18 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, StringConstraints
+from pydantic import NonNegativeInt, StringConstraints
 
 from losslab.data.dataset import Dataset
 from losslab.data.extraction import SplitImages, write_splits
 from losslab.data.sources import pickles
 from losslab.data.sources.archives import open_files
-from losslab.data.sources.http import Fetcher
+from losslab.data.sources.downloads import Downloads
 from losslab.data.sources.packages import fetch_package
 from losslab.data.tensors import Array
 from losslab.errors import InputError
-from losslab.results.files import digest, verify
-from losslab.settings.schema import Section
+from losslab.results.files import digest
+from losslab.settings.schema import Count, Section
 
 CLASSES = ("rectangle", "triangle", "disk", "oval", "star")
 SIDE = 64
@@ -54,10 +54,10 @@ class Download(Section):
 class Extract(Section):
     """How many images of each split; train and validation are drawn from the training file by `seed`."""
 
-    train_images: Annotated[int, Field(ge=1)]
-    val_images: Annotated[int, Field(ge=1)]
-    test_images: Annotated[int, Field(ge=1)]
-    seed: Annotated[int, Field(ge=0)] = 0
+    train_images: Count
+    val_images: Count
+    test_images: Count
+    seed: NonNegativeInt = 0
 
 
 class PurdueShapes(Dataset):
@@ -69,8 +69,14 @@ class PurdueShapes(Dataset):
     def fetch(self, raw: Path) -> None:
         options = self.download
         names = (options.train_file, options.test_file)
-        with tempfile.TemporaryDirectory(dir=raw.parent) as work:
-            files = open_files(self._source_path(Path(work)), options.source)
+        with Downloads.open() as downloads, tempfile.TemporaryDirectory(dir=raw.parent) as work:
+            if "://" in options.source or "==" not in options.source:
+                path = downloads.file(options.source, options.sha256)
+            elif options.sha256 is None:
+                raise InputError(f"{options.source}: give download.sha256, the checksum of the source distribution")
+            else:
+                path = fetch_package(options.source, Path(work), options.sha256)
+            files = open_files(path, options.source)
             paths = {PurePosixPath(path).name: path for path in reversed(files.names())}
             for name in names:
                 if name not in paths:
@@ -79,23 +85,6 @@ class PurdueShapes(Dataset):
         for name in names:
             if name in MD5 and digest(raw / name) != MD5[name]:
                 raise InputError(f"{options.source}: {name} is damaged: its md5 is not {MD5[name]}")
-
-    def _source_path(self, work: Path) -> Path:
-        source, sha256 = self.download.source, self.download.sha256
-        if "==" in source:
-            if sha256 is None:
-                raise InputError(f"{source}: give download.sha256, the checksum of the source distribution")
-            archive = fetch_package(source, work, sha256)
-        elif "://" in source:
-            archive = work / "archive"
-            with Fetcher() as fetcher:
-                fetcher.fetch(source, archive, sha256, progress=True)
-        elif Path(source).is_dir():
-            return Path(source)
-        else:
-            raise InputError(f"{source}: neither a package (name==version), a URL nor a folder")
-        verify(archive, sha256, source)
-        return archive
 
     def write_tensors(self, raw: Path, out: Path) -> None:
         options = self.extract

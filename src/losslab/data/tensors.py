@@ -9,16 +9,18 @@ import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from losslab.errors import InputError
+from losslab.results.files import atomic_file
 
 Array = NDArray[np.uint8]
 
@@ -46,8 +48,9 @@ class Writer:
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._parts = [self.path.with_name(f".{self.path.name}.{part}") for part in ("images", "masks", "whole")]
-        self._images, self._masks = (part.open("w+b") for part in self._parts[:2])
+        self._open = ExitStack()
+        self._images = self._open.enter_context(tempfile.TemporaryFile(dir=self.path.parent))
+        self._masks = self._open.enter_context(tempfile.TemporaryFile(dir=self.path.parent))
         return self
 
     def append(self, image_id: str, image: Array, mask: Array) -> None:
@@ -61,28 +64,19 @@ class Writer:
         self._images.write(np.ascontiguousarray(image).data)
         self._masks.write(np.ascontiguousarray(mask).data)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._open:
             if kind is None:
                 self._assemble()
-        finally:
-            for file in (self._images, self._masks):
-                file.close()
-            for part in self._parts:
-                part.unlink(missing_ok=True)
 
     def _assemble(self) -> None:
         if self.shapes is None:
             raise InputError(f"{self.path}: no image was selected for this split; see the data set's params")
-        whole = self._parts[2]
-        with whole.open("wb") as file:
+        with atomic_file(self.path) as whole, whole.open("wb") as file:
             file.write(self._header())
             for part in (self._images, self._masks):
                 part.seek(0)
                 shutil.copyfileobj(part, file, 1 << 20)
-        whole.replace(self.path)
 
     def _header(self) -> bytes:
         header: dict[str, Any] = {

@@ -160,7 +160,7 @@ def survive(text: bytes) -> None:
     """Whatever the file: columns and a selection, or an InputError of one line that names the file."""
     try:
         file = read(text, "a.json")
-        verdicts = judge(file, Rules(("cell",), "one_of_class", 1, "both"))
+        verdicts = judge(file, Rules(classes=("cell",), instances="one_of_class", min_box=1, min_box_side="both"))
         selected(file, verdicts, np.flatnonzero(verdicts.reasons == ""), "all")
     except InputError as error:
         message = str(error)
@@ -204,7 +204,7 @@ import numpy as np
 started = time.perf_counter()
 with open(sys.argv[1], "rb") as file:
     columns = read(file.read(), "full.json")
-verdicts = judge(columns, Rules(("class 3", "class 5"), "one_of_class", 100, "longer"))
+verdicts = judge(columns, Rules(classes=("class 3", "class 5"), instances="one_of_class", min_box=100))
 chosen = np.flatnonzero(verdicts.reasons == "")
 images, records = selected(columns, verdicts, chosen, "train2017"), columns.records(chosen)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -355,7 +355,7 @@ def test_a_zip_with_names_that_lead_out_is_refused(tmp_path: Path, name: str) ->
 
 def test_a_damaged_zip_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(InputError, match=r"cut\.zip: not a whole zip file"):
+    with pytest.raises(InputError, match=r"cut\.zip: neither a folder nor a whole zip or tar archive"):
         run(dataset(tmp_path / "cut.zip"), tmp_path / "a")
 
 

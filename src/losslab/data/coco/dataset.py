@@ -7,25 +7,25 @@ full size and reduces both image and mask. `extract.json` accounts for every ima
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import NonNegativeInt, model_validator
 
 from losslab.data.coco import annotations
 from losslab.data.coco.extraction import VANISHED, Job, Result, extract
-from losslab.data.coco.selection import Rules, Selection, SplitSelection, judge, left_out, nothing_selected, selected
+from losslab.data.coco.selection import Rules, Selection, SplitSelection, judge, left_out, selected
 from losslab.data.coco.sources import annotation_text, bring_images
 from losslab.data.dataset import Dataset
 from losslab.data.extraction import Extracted, FileOptions, SplitImages, write_splits
 from losslab.data.sources.downloads import Downloads
-from losslab.data.splits import SPLITS, MaxImages, Share, draw, read_selection, write_selection
+from losslab.data.splits import SPLITS, Draws, read_selection, write_selection
 from losslab.data.workers import Workers
 from losslab.errors import InputError
-from losslab.settings.schema import Section, invalid
+from losslab.settings.schema import invalid
 
 
-class Download(Section):
+class Download(Rules, Draws):
     """Where the data is, and which of it is wanted. `{split}` in a location stands for a split's name below."""
 
     annotations: str
@@ -39,20 +39,8 @@ class Download(Section):
     val: str | None = None
     """The source's name of the split; none: `val_share` of the training file's selected images, drawn by the seed."""
     test: str | None = None
-    val_share: Share = 0.1
-    test_share: Share = 0.2
-    classes: Annotated[tuple[str, ...], Field(min_length=1)]
-    instances: Literal["only_annotation", "one_of_class"]
-    """An image qualifies with exactly one annotation, of a wanted class; or with exactly one object of the wanted
-    classes, whatever else it shows. A crowd is an annotation, but never the object: with `only_annotation` an object
-    beside a crowd does not qualify, with `one_of_class` it does, and a crowd alone qualifies with neither."""
-    min_box: Annotated[float, Field(ge=0)] = 0
-    """Pixels; of the object's box in the original image."""
-    min_box_side: Literal["longer", "both"] = "longer"
-    max_images: MaxImages = MaxImages()
-    max_missing: Annotated[int, Field(ge=0)] = 10
+    max_missing: NonNegativeInt = 10
     """Selected images of a split that the source may lack; they are left out and listed."""
-    seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _splits_differ(self) -> "Download":
@@ -91,7 +79,6 @@ class Coco(Dataset):
     def _select(self, downloads: Downloads) -> tuple[Selection, dict[str, list[dict[str, Any]]]]:
         """What is wanted, and for each split the whole records of its images."""
         options = self.download
-        rules = Rules(options.classes, options.instances, options.min_box, options.min_box_side)
         sources = {split: name for split in SPLITS if (name := getattr(options, split)) is not None}
         files = {}
         for split, name in sources.items():
@@ -106,13 +93,8 @@ class Coco(Dataset):
                     f"{file.source}: is read for {other} and for {split}; put {{split}} into download.annotations, or "
                     f"leave download.{split} out to have it drawn"
                 )
-        verdicts = {split: judge(file, rules) for split, file in files.items()}
-        drawn = draw(
-            {split: np.flatnonzero(verdict.reasons == "") for split, verdict in verdicts.items()},
-            {"val": options.val_share, "test": options.test_share},
-            options.max_images.model_dump(),
-            options.seed,
-        )
+        verdicts = {split: judge(file, options) for split, file in files.items()}
+        drawn = options.draw({split: np.flatnonzero(verdict.reasons == "") for split, verdict in verdicts.items()})
         splits, records = {}, {}
         for split, (origin, chosen, over) in drawn.items():
             file, verdict = files[origin], verdicts[origin]
@@ -120,15 +102,16 @@ class Coco(Dataset):
             unfit = np.flatnonzero(verdict.reasons != "") if origin == split else over[:0]
             reasons = verdict.reasons.copy()
             reasons[over] = "not_drawn"
+            chosen = chosen[np.argsort(file.image_ids[chosen])]
             images = selected(file, verdict, chosen, sources[origin])
             splits[split] = SplitSelection(
                 sources[origin], images, *left_out(file, reasons, np.concatenate([unfit, over]))
             )
-            order = chosen[np.argsort(file.image_ids[chosen])]
-            records[split] = file.records(order)
+            records[split] = file.records(chosen)
         for split in SPLITS:
             if not splits[split].images:
-                why = nothing_selected(list(splits.values()))
+                total = sum((Counter(part.left_out) for part in splits.values()), Counter[str]())
+                why = ", ".join(f"{reason}: {count}" for reason, count in total.most_common(4))
                 raise InputError(f"no image is selected for {split}; images are left out for {why}; see download.*")
         return (
             Selection(
@@ -164,17 +147,9 @@ class Coco(Dataset):
         kept = dict.fromkeys(classes, 0)
         images_left_out, outlines_left_out = Counter(split.left_out), Counter(split.annotations_left_out)
         annotations: dict[str, Any] = {"kept": 0, "left_out": outlines_left_out}
+        size = self.extract.image_size
         jobs = [
-            Job(
-                path=raw / image.file,
-                segmentation=bytes(image.segmentation),
-                width=image.width,
-                height=image.height,
-                plane=planes.index(image.category) if image.category in planes else 0,
-                planes=len(planes),
-                size=self.extract.image_size,
-                lacking=image.lacking,
-            )
+            Job(raw, image, planes.index(image.category) if image.category in planes else 0, len(planes), size)
             for image in split.images
         ]
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from losslab.data.coco.outlines import rasterise
+from losslab.data.coco.selection import Selected
 from losslab.data.photos import Unusable, read_image, reduce_mask
 from losslab.data.tensors import Array
 
@@ -20,26 +21,24 @@ Result = tuple[Array, Array] | str
 
 
 class Job(NamedTuple):
-    """One image to extract, or the reason why it cannot be."""
+    """One image to extract: its record, the raw folder it lies in, the plane of its object, of how many, their side."""
 
-    path: Path
-    segmentation: bytes
-    width: int
-    height: int
+    raw: Path
+    image: Selected
     plane: int
     planes: int
     size: int
-    lacking: str
 
 
 def extract(job: Job) -> Result:
     """An image `[3, S, S]` and its mask `[C, S, S]`, or why not."""
+    record = job.image
+    if record.lacking:
+        return record.lacking
     try:
-        if job.lacking:
-            raise Unusable(job.lacking)
         # The mask first: a record's absurd size shows here without touching the file.
-        mask = reduce_mask(rasterise(job.segmentation, job.width, job.height), job.size)
-        image = read_image(job.path, job.width, job.height, job.size)
+        mask = reduce_mask(rasterise(bytes(record.segmentation), record.width, record.height), job.size)
+        image = read_image(job.raw / record.file, record.width, record.height, job.size)
         if not mask.any():
             raise Unusable(VANISHED)
     except Unusable as reason:

@@ -5,16 +5,17 @@ All of it is by whole columns: the official 118,287 images take a moment. What i
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Raw, Struct
 from numpy.typing import NDArray
+from pydantic import Field
 
 from losslab.data.coco.annotations import Annotations
 from losslab.errors import InputError, did_you_mean
+from losslab.settings.schema import NonNegative, Section
 
 
 class Selected(Struct, omit_defaults=True):
@@ -49,14 +50,17 @@ class Selection(Struct):
     splits: dict[str, SplitSelection]
 
 
-@dataclass(frozen=True)
-class Rules:
-    """Which images qualify; see `losslab.data.coco.dataset.Download`."""
+class Rules(Section):
+    """Which images qualify."""
 
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
     instances: Literal["only_annotation", "one_of_class"]
-    min_box: float
-    min_box_side: Literal["longer", "both"]
+    """An image qualifies with exactly one annotation, of a wanted class; or with exactly one object of the wanted
+    classes, whatever else it shows. A crowd is an annotation, but never the object: with `only_annotation` an object
+    beside a crowd does not qualify, with `one_of_class` it does, and a crowd alone qualifies with neither."""
+    min_box: NonNegative = 0
+    """Pixels; of the object's box in the original image."""
+    min_box_side: Literal["longer", "both"] = "longer"
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,6 @@ class Verdicts:
 
 def judge(file: Annotations, rules: Rules) -> Verdicts:
     """Why each image is left out, if it is: the first of the reasons that applies.
-
-    `only_annotation`: the image has exactly one annotation, and it is an object of a wanted class; a crowd counts as
-    an annotation. `one_of_class`: exactly one object of the wanted classes; other classes and crowds are ignored. A
-    crowd is never the object.
 
     Raises:
         InputError: a class that the file does not have.
@@ -112,12 +112,11 @@ def judge(file: Annotations, rules: Rules) -> Verdicts:
 
 
 def selected(file: Annotations, verdicts: Verdicts, indices: NDArray[np.int64], folder: str) -> list[Selected]:
-    """The records of the images at `indices`, in the order of their ids.
+    """The records of the images at `indices`.
 
     Raises:
         InputError: an outline that is neither polygons nor an RLE.
     """
-    indices = indices[np.argsort(file.image_ids[indices])]
     ignored = _ignored(file, verdicts, indices)
     return [
         Selected(
@@ -153,11 +152,3 @@ def left_out(
     pictures: Counter[str] = Counter(reasons[images].tolist())
     outlines = {name: int(per_image[images][reasons[images] == name].sum()) for name in pictures}
     return dict(pictures), {name: count for name, count in outlines.items() if count}
-
-
-def nothing_selected(splits: Sequence[SplitSelection]) -> str:
-    """Why no image is left, most frequent reason first."""
-    total: Counter[str] = Counter()
-    for split in splits:
-        total.update(split.left_out)
-    return ", ".join(f"{reason}: {count}" for reason, count in total.most_common(4))

@@ -1,4 +1,4 @@
-"""Where annotations and images come from: URLs, folders or zip files, given as one text in params.yaml.
+"""Where annotations and images come from: URLs, folders or archives, given as one text in params.yaml.
 
 What a URL gives is kept in the downloads folder under a name made from the URL, so that nothing is fetched twice.
 """
@@ -7,17 +7,15 @@ import os
 import re
 import shutil
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from losslab.data.sources.archives import safe_name
+from losslab.data.sources.archives import open_files, safe_name
 from losslab.data.sources.downloads import Downloads
 from losslab.errors import InputError, did_you_mean
 
 MAX_JSON = 4 << 30  # what a zip says its annotations unpack to; the official file has 0.45 GB
-MAX_IMAGE = 1 << 28
 
 
 def annotation_text(location: str, inside: str, sha256: str | None, downloads: Downloads) -> tuple[bytes, str]:
@@ -34,18 +32,14 @@ def annotation_text(location: str, inside: str, sha256: str | None, downloads: D
         return file.read_bytes(), str(file)
     if not path.is_file():
         raise InputError(f"{location}: not found")
-    if not zipfile.is_zipfile(path):
-        if location.endswith(".zip"):
-            raise InputError(f"{location}: not a whole zip file")
+    if not location.endswith(".zip") and not zipfile.is_zipfile(path):
         return path.read_bytes(), location
-    with _open_zip(path, location) as archive:
-        names = [info.filename for info in archive.infolist()]
-        name = next((name for name in (inside, Path(inside).name) if name in names), None)
-        if name is None:
-            raise InputError(f"{location}: holds no {inside}; {did_you_mean(inside, names[:20])}")
-        if archive.getinfo(name).file_size > MAX_JSON:
-            raise InputError(f"{location}: {name} would unpack to more than {MAX_JSON >> 30} GiB: refused")
-        return _member(archive, name, location), f"{location}: {name}"
+    archive = open_files(path, location)
+    names = archive.names()
+    name = next((name for name in (inside, Path(inside).name) if name in names), None)
+    if name is None:
+        raise InputError(f"{location}: holds no {inside}; {did_you_mean(inside, names[:20])}")
+    return archive.read(name, MAX_JSON), f"{location}: {name}"
 
 
 def bring_images(
@@ -60,11 +54,11 @@ def bring_images(
         InputError: a record lacks a field of the pattern, the server fails, or more than `most_absent` are missing.
     """
     location = pattern.replace("{split}", split)
+    if "{" not in location and location.endswith(".zip"):
+        lacking = _from_archive(location, split, records, downloads)
+        _bound(location, lacking, most_absent)
+        return lacking
     if "{" not in location:
-        if location.endswith(".zip"):
-            lacking = _from_zip(location, split, records, downloads)
-            _bound(location, lacking, most_absent)
-            return lacking
         if "://" not in location and not Path(location).is_dir():
             raise InputError(f"{location}: no such folder; see download.images")
         inner = Path(location, split).is_dir()
@@ -103,49 +97,18 @@ def _fill(pattern: str, record: dict[str, Any], remote: bool) -> str:
     return re.sub(r"\{(\w+)\}", value, pattern)
 
 
-def _from_zip(
+def _from_archive(
     location: str, split: str, records: list[tuple[Path, dict[str, Any]]], downloads: Downloads
 ) -> dict[Path, str]:
-    lacking = {}
-    path = downloads.file(location)
-    if not path.is_file():
-        raise InputError(f"{location}: not found")
-    with _open_zip(path, location) as archive:
-        names = set(archive.namelist())
-        for target, record in records:
-            name = next((n for n in (f"{split}/{record['file_name']}", record["file_name"]) if n in names), None)
-            if name is None:
-                lacking[target] = "missing"
-            elif archive.getinfo(name).file_size > MAX_IMAGE:
-                lacking[target] = "too_large"
-            else:
-                try:
-                    content = _member(archive, name, location)
-                except InputError:
-                    lacking[target] = "damaged"
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-    return lacking
-
-
-def _open_zip(path: Path, location: str) -> zipfile.ZipFile:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise InputError(f"{location}: not a whole zip file: {error}") from None
-    for name in archive.namelist():
-        if not safe_name(name):
-            archive.close()
-            raise InputError(f"{location}: holds a file with the unsafe name {name!r}: refused")
-    return archive
-
-
-def _member(archive: zipfile.ZipFile, name: str, location: str) -> bytes:
-    try:
-        return archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise InputError(f"{location}: {name} is damaged or encrypted: {error}") from None
+    archive = open_files(downloads.file(location), location)
+    names = set(archive.names())
+    places = {
+        target: next((n for n in (f"{split}/{record['file_name']}", record["file_name"]) if n in names), "")
+        for target, record in records
+    }
+    failed = {"": "missing"}
+    archive.copy({name: target for target, name in places.items() if name}, failed)
+    return {target: failed[name] for target, name in places.items() if name in failed}
 
 
 def _bound(location: str, lacking: dict[Path, str], most: int) -> None:

@@ -23,9 +23,9 @@ from losslab.data.mask_files.label_maps import Label, Labels, forms
 from losslab.data.mask_files.pairs import Pair, Pairs, PairSplit, write_pairs
 from losslab.data.sources.archives import Files, open_files
 from losslab.data.sources.downloads import Downloads
-from losslab.data.splits import SPLITS, MaxImages, Share, draw, write_selection
+from losslab.data.splits import SPLITS, Draws, write_selection
 from losslab.errors import InputError
-from losslab.settings.schema import Section, invalid
+from losslab.settings.schema import invalid
 
 FIELDS = r"\{id\}|\{split\}|\*"
 
@@ -39,7 +39,7 @@ def _is_pattern(text: str) -> str:
 Pattern = Annotated[str, AfterValidator(_is_pattern)]
 
 
-class Download(Section):
+class Download(Draws):
     """Where images and masks are, and which of them is in which split."""
 
     images: str
@@ -57,10 +57,6 @@ class Download(Section):
     val: str | None = None
     """The same; none: `val_share` of the training images that have a mask, drawn by the seed."""
     test: str | None = None
-    val_share: Share = 0.1
-    test_share: Share = 0.2
-    max_images: MaxImages = MaxImages()
-    seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _patterns_agree(self) -> "Download":
@@ -159,10 +155,8 @@ def select(options: Download, images: Files, masks: Files) -> Pairs:
         for split in SPLITS
         if split == "train" or getattr(options, split) is not None
     }
-    shares = {"val": options.val_share, "test": options.test_share}
-    drawn = draw(qualifying, shares, options.max_images.model_dump(), options.seed)
     splits = {}
-    for split, (source, chosen, over) in drawn.items():
+    for split, (source, chosen, over) in options.draw(qualifying).items():
         if not len(chosen):
             raise InputError(
                 f"{images.location}: no image is left for {split}: {len(paired)} of {len(keys)} have a mask, and"

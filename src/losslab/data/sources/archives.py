@@ -11,10 +11,11 @@ import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Any
 
 from losslab.errors import InputError
 
@@ -29,7 +30,11 @@ BROKEN = (
     EOFError,
     RuntimeError,  # an encrypted zip
     NotImplementedError,  # a compression that this Python has not
+    ValueError,  # a zip whose directory points nowhere
 )
+
+Member = tuple[str, int, Callable[[], Any]]
+"""A file: its name, relative, with `/`; its size in bytes; and what opens it."""
 
 
 class Files(ABC):
@@ -39,16 +44,82 @@ class Files(ABC):
         self.path, self.location = path, location
 
     @abstractmethod
-    def names(self) -> list[str]:
-        """Names of the files, relative, with `/`, sorted; hidden ones are left out."""
+    def _members(self) -> Iterator[Member]:
+        """Every file."""
 
-    @abstractmethod
-    def copy(self, targets: Mapping[str, Path]) -> set[str]:
+    def names(self) -> list[str]:
+        """Names of the files, sorted, without what file systems and packers leave, such as `.DS_Store`, `__MACOSX`."""
+        with self._naming_what_breaks():
+            names = [name for name, _, _ in self._members()]
+        return sorted(n for n in names if not any(part.startswith((".", "__MACOSX")) for part in n.split("/")))
+
+    def read(self, name: str, most: int) -> bytes:
+        """The content of a file, of at most `most` bytes.
+
+        Raises:
+            InputError: the archive is damaged, or the file is larger or not there.
+        """
+        with self._naming_what_breaks():
+            for member, size, opened in self._members():
+                if member == name:
+                    self._check_size(name, size, most)
+                    try:
+                        with opened() as file:
+                            content: bytes = file.read()
+                            return content
+                    except BROKEN as error:
+                        raise InputError(f"{self.location}: {name} is damaged or encrypted: {error}") from None
+        raise InputError(f"{self.location}: holds no {name}")
+
+    def copy(self, targets: Mapping[str, Path], failed: dict[str, str] | None = None) -> set[str]:
         """Copy the files so named to their paths, whose folders are made; the names that are not there.
+
+        Args:
+            targets: name → path.
+            failed: gets name → `damaged` or `too_large` where these files are to be left out, not to raise an error.
 
         Raises:
             InputError: the archive is damaged, or a file in it is larger than `MAX_FILE`.
         """
+        missing = set(targets)
+        with self._naming_what_breaks():
+            # In the archive's order: going back in a compressed one means to unpack it from its beginning.
+            for name, size, opened in self._members():
+                if not missing:
+                    break
+                if name not in missing:
+                    continue
+                missing.remove(name)
+                if failed is not None and size > MAX_FILE:
+                    failed[name] = "too_large"
+                    continue
+                self._check_size(name, size, MAX_FILE)
+                targets[name].parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    with opened() as source, targets[name].open("wb") as file:
+                        shutil.copyfileobj(source, file, 1 << 20)
+                except BROKEN:
+                    if failed is None:
+                        raise
+                    targets[name].unlink(missing_ok=True)
+                    failed[name] = "damaged"
+        return missing
+
+    @contextmanager
+    def _naming_what_breaks(self) -> Iterator[None]:
+        try:
+            yield
+        except BROKEN as error:
+            raise InputError(f"{self.location}: damaged, encrypted or cut short: {error}") from None
+
+    def _check_size(self, name: str, size: int, most: int) -> None:
+        if size > most:
+            raise InputError(f"{self.location}: {name} would unpack to more than {most >> 20} MiB: refused")
+
+    def _safe(self, name: str) -> str:
+        if not safe_name(name):
+            raise InputError(f"{self.location}: holds a file with the unsafe name {name!r}: refused")
+        return name
 
 
 def open_files(path: Path, location: str) -> Files:
@@ -84,105 +155,35 @@ def safe_name(name: str) -> bool:
 
 
 class _Folder(Files):
-    def names(self) -> list[str]:
-        paths = (path for path in self.path.rglob("*") if path.is_file())
-        return _visible(path.relative_to(self.path).as_posix() for path in paths)
+    def _members(self) -> Iterator[Member]:
+        for path in self.path.rglob("*"):
+            if path.is_file():
+                yield path.relative_to(self.path).as_posix(), path.stat().st_size, partial(path.open, "rb")
 
-    def copy(self, targets: Mapping[str, Path]) -> set[str]:
-        missing = set()
-        for name, target in targets.items():
-            if (self.path / name).is_file():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                # A copy, not a link: DVC makes files read-only when it takes them over, and these are the user's.
-                shutil.copyfile(self.path / name, target)
-            else:
-                missing.add(name)
-        return missing
+    def copy(self, targets: Mapping[str, Path], failed: dict[str, str] | None = None) -> set[str]:
+        present = {name: target for name, target in targets.items() if (self.path / name).is_file()}
+        for name, target in present.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # A copy, not a link: DVC makes files read-only when it takes them over, and these are the user's.
+            shutil.copyfile(self.path / name, target)
+        return targets.keys() - present.keys()
 
 
 class _Zip(Files):
-    def names(self) -> list[str]:
-        with self._open() as archive:
-            return _visible(_checked(info.filename, self.location) for info in archive.infolist() if not info.is_dir())
-
-    def copy(self, targets: Mapping[str, Path]) -> set[str]:
-        with self._open() as archive:
-            present = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-            for name in targets.keys() & present.keys():
-                _check_size(present[name].file_size, name, self.location)
-                with archive.open(name) as source:
-                    _write(source, targets[name])
-        return targets.keys() - present.keys()
-
-    @contextmanager
-    def _open(self) -> Iterator[zipfile.ZipFile]:
-        with _naming(self.location), zipfile.ZipFile(self.path) as archive:
-            yield archive
+    def _members(self) -> Iterator[Member]:
+        with zipfile.ZipFile(self.path) as archive:
+            for info in archive.infolist():
+                if not info.is_dir():
+                    yield self._safe(info.filename), info.file_size, partial(archive.open, info.filename)
 
 
 class _Tar(Files):
-    def names(self) -> list[str]:
-        with self._open() as archive:
-            return _visible(member.name for member in self._members(archive))
-
-    def copy(self, targets: Mapping[str, Path]) -> set[str]:
-        missing = set(targets)
-        with self._open() as archive:
-            # In the archive's order: going back in a compressed one means to unpack it from its beginning.
-            for member in self._members(archive):
-                if member.name in missing:
-                    _check_size(member.size, member.name, self.location)
-                    source = archive.extractfile(member)
-                    assert source is not None
-                    _write(source, targets[member.name])
-                    missing.remove(member.name)
-                    if not missing:
-                        break
-        return missing
-
-    def _members(self, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-        """Files with safe names; links, folders and devices are not files."""
+    def _members(self) -> Iterator[Member]:
         total = 0
-        for member in archive:
-            total += member.size
-            if total > MAX_ALL:
-                raise InputError(f"{self.location}: would unpack to more than {MAX_ALL >> 30} GiB: refused")
-            if member.isreg():
-                member.name = _checked(member.name.removeprefix("./"), self.location)
-                yield member
-
-    @contextmanager
-    def _open(self) -> Iterator[tarfile.TarFile]:
-        with _naming(self.location), tarfile.open(self.path) as archive:
-            yield archive
-
-
-@contextmanager
-def _naming(location: str) -> Iterator[None]:
-    """What is wrong with an archive is said of its location."""
-    try:
-        yield
-    except BROKEN as error:
-        raise InputError(f"{location}: damaged, encrypted or cut short: {error}") from None
-
-
-def _checked(name: str, location: str) -> str:
-    if not safe_name(name):
-        raise InputError(f"{location}: holds a file with the unsafe name {name!r}: refused")
-    return name
-
-
-def _check_size(size: int, name: str, location: str) -> None:
-    if size > MAX_FILE:
-        raise InputError(f"{location}: {name} would unpack to more than {MAX_FILE >> 20} MiB: refused")
-
-
-def _write(source: IO[bytes], target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-
-
-def _visible(names: Iterator[str]) -> list[str]:
-    """Without what file systems and packers leave behind, such as `.DS_Store` and `__MACOSX`."""
-    return sorted(name for name in names if not any(part.startswith((".", "__MACOSX")) for part in name.split("/")))
+        with tarfile.open(self.path) as archive:
+            for member in archive:
+                total += member.size
+                if total > MAX_ALL:
+                    raise InputError(f"{self.location}: would unpack to more than {MAX_ALL >> 30} GiB: refused")
+                if member.isreg():  # links, folders and devices are not files
+                    yield self._safe(member.name.removeprefix("./")), member.size, partial(archive.extractfile, member)

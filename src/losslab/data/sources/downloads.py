@@ -46,6 +46,8 @@ class Downloads:
         if "://" in location:
             path = self.path(location)
             self.fetcher.fetch(location, path, sha256, progress=True)
+        elif path.is_file():
+            verify(path, sha256, location)
         if path.is_file():
             try:
                 verify(path, md5, location, "md5")

@@ -11,10 +11,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
@@ -83,9 +80,7 @@ class Fetcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for pool in self._pools.values():
             pool.clear()
 
@@ -210,7 +205,10 @@ class Fetcher:
     def _check_status(self, url: str, response: BaseHTTPResponse) -> None:
         code = response.status
         if code in RETRIED:
-            wait = _retry_after(response)
+            try:
+                wait = REDIRECTS.get_retry_after(response) or 0
+            except (HTTPError, ValueError, OverflowError):  # no number of seconds, and no date
+                wait = 0
             if code in {429, 503} and wait <= self.patience.longest_wait:
                 self._quiet_until = max(self._quiet_until, time.monotonic() + wait)
             raise _Again(f"the server answered {code}", wait)
@@ -255,16 +253,3 @@ def _range(response: BaseHTTPResponse) -> tuple[int, int | None]:
         return 0 if span == "*" else int(span.split("-")[0]), None if total == "*" else int(total)
     except ValueError:
         return -1, None
-
-
-def _retry_after(response: BaseHTTPResponse) -> float:
-    """Seconds, from either form of the header; 0 if there is none."""
-    value = response.headers.get("Retry-After", "0")
-    try:
-        return (
-            max(0.0, float(value))
-            if value.strip().isdigit()
-            else max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-        )
-    except (ValueError, TypeError):
-        return 0.0
