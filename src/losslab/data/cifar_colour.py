@@ -7,10 +7,8 @@ them, so its planes are one-hot: every pixel belongs to one class, none is backg
 The official archive `cifar-10-python.tar.gz` holds `cifar-10-batches-py/data_batch_1` to `data_batch_5` and
 `test_batch`: pickles of a dict with `data` uint8 `[10000, 3072]` (R, G, B planes of 32×32) and `labels`.
 
-`cross_entropy` sees K + 1 classes here, as anywhere: the K colours and a background logit fixed at 0. A K-class
-cross-entropy of the same logits z is smaller by ln(1 + 1/Σ exp z): ln((K + 1)/K) at z = 0 (0.041 for K = 24), and going
-to 0 as the network raises all its logits, which changes no prediction. So the two have the same optimum, and the value
-here is an upper bound of the other.
+`cross_entropy` adds a background here, as anywhere: recipes/cifar_colour.yaml says by how much its value is larger than
+that of the K colours alone.
 """
 
 import io

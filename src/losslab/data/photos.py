@@ -43,7 +43,18 @@ def read_image(path: Path, width: int, height: int, size: int) -> Array:
         Unusable: there is no such file, it is empty, no image, damaged, or of another size than the record says.
     """
     with opened(path) as image:
-        return _reduce_image(image, width, height, size)
+        orientation = image.getexif().get(ORIENTATION, 1)
+        turn = TURNS.get(orientation)
+        if (image.size[::-1] if orientation in {5, 6, 7, 8} else image.size) != (width, height):
+            turn = None
+            if image.size != (width, height):
+                raise Unusable("size_disagrees")
+        # A JPEG can be decoded at 1/2, 1/4 or 1/8, averaged; twice the size wanted is left for the filter.
+        drafted = image.draft(None, (2 * size, 2 * size))
+        small = _rgb(image).resize((size, size), Image.Resampling.BILINEAR, box=drafted[1] if drafted else None)
+        if turn is not None:
+            small = small.transpose(turn)
+        return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
 
 
 def read_photo(path: Path) -> Image.Image:
@@ -84,22 +95,6 @@ def opened(path: Path, what: str = "") -> Iterator[Image.Image]:
                 raise
             except Exception:
                 raise Unusable(f"{what}damaged") from None
-
-
-def _reduce_image(image: Image.Image, width: int, height: int, size: int) -> Array:
-    orientation = image.getexif().get(ORIENTATION, 1)
-    turn = TURNS.get(orientation)
-    if (image.size[::-1] if orientation in {5, 6, 7, 8} else image.size) != (width, height):
-        turn = None
-        if image.size != (width, height):
-            raise Unusable("size_disagrees")
-    # A JPEG can be decoded at 1/2, 1/4 or 1/8, averaged; twice the size wanted is left for the filter.
-    drafted = image.draft(None, (2 * size, 2 * size))
-    box = drafted[1] if drafted else None
-    small = _rgb(image).resize((size, size), Image.Resampling.BILINEAR, box=box)
-    if turn is not None:
-        small = small.transpose(turn)
-    return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
 
 
 def _rgb(image: Image.Image) -> Image.Image:

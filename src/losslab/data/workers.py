@@ -43,7 +43,7 @@ class Workers(Generic[J, R]):
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def map(self, jobs: Sequence[J], unit: str = "image") -> Iterator[R]:
+    def map(self, jobs: Sequence[J]) -> Iterator[R]:
         """The result of each job; no more than a few chunks for each worker are in memory.
 
         Raises:
@@ -51,7 +51,7 @@ class Workers(Generic[J, R]):
         """
         chunks = (jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK))
         results = self._spread(chunks) if self._pool else (_each(self.function, chunk) for chunk in chunks)
-        return iter(tqdm(chain.from_iterable(results), total=len(jobs), unit=unit, disable=None))
+        return iter(tqdm(chain.from_iterable(results), total=len(jobs), unit="image", disable=None))
 
     def _spread(self, chunks: Iterator[Sequence[J]]) -> Iterator[list[R]]:
         assert self._pool is not None

@@ -4,11 +4,7 @@
 `loss.probabilities(logits)` the values in [0, 1] that a prediction thresholds. To add a loss, write its file,
 add its line to `KINDS` and name it in params.yaml; the tests find it by the registry.
 
-No kind has an `ignore` option, since the tensors hold planes of 0 and 1 and nothing that says "unknown". Who has
-void pixels makes them a background that is predicted right: `logits.masked_fill(void, -100)` and
-`target.masked_fill(void, 0)`, with `void` bool `[N, 1, H, W]`. They then have no gradient. Overlaps and the hinge of
-`lovasz` are as if they were not there; means over pixels count them as right, so the value is that of the other
-pixels times their share of the image.
+No kind has an `ignore` option: docs/losses.md says what to do with void pixels.
 """
 
 from typing import Annotated, Any

@@ -82,7 +82,7 @@ class Plan(Section):
     @classmethod
     def path(cls, *names: str) -> Path:
         """Where the plan of an instance lies; a stage with one instance has no names."""
-        return FOLDER.joinpath(cls.stage, *names).with_suffix(".json") if names else FOLDER / f"{cls.stage}.json"
+        return FOLDER.joinpath(cls.stage, *names).with_suffix(".json")
 
     def text(self) -> str:
         """The content of the file."""

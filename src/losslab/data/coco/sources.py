@@ -30,9 +30,7 @@ def annotation_text(location: str, inside: str, sha256: str | None, downloads: D
         if file is None:
             raise InputError(f"{location}: holds no {inside}")
         return file.read_bytes(), str(file)
-    if not path.is_file():
-        raise InputError(f"{location}: not found")
-    if not location.endswith(".zip") and not zipfile.is_zipfile(path):
+    if path.is_file() and not location.endswith(".zip") and not zipfile.is_zipfile(path):
         return path.read_bytes(), location
     archive = open_files(path, location)
     names = archive.names()
@@ -55,9 +53,7 @@ def bring_images(
     """
     location = pattern.replace("{split}", split)
     if "{" not in location and location.endswith(".zip"):
-        lacking = _from_archive(location, split, records, downloads)
-        _bound(location, lacking, most_absent)
-        return lacking
+        return _bounded(location, _from_archive(location, split, records, downloads), most_absent)
     if "{" not in location:
         if "://" not in location and not Path(location).is_dir():
             raise InputError(f"{location}: no such folder; see download.images")
@@ -72,8 +68,8 @@ def bring_images(
         for target in kept.keys() - lacking.keys():
             _link(kept[target], target)
         return lacking
-    lacking = {target: "missing" for target, place in places.items() if not Path(place).is_file()}
-    _bound(location, lacking, most_absent)
+    unfound = {target: "missing" for target, place in places.items() if not Path(place).is_file()}
+    lacking = _bounded(location, unfound, most_absent)
     for target in places.keys() - lacking.keys():
         # A copy, not a link: DVC makes files read-only when it takes them over, and these are the user's.
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -111,10 +107,11 @@ def _from_archive(
     return {target: failed[name] for target, name in places.items() if name in failed}
 
 
-def _bound(location: str, lacking: dict[Path, str], most: int) -> None:
+def _bounded(location: str, lacking: dict[Path, str], most: int) -> dict[Path, str]:
     if len(lacking) > most:
         first, reason = next(iter(lacking.items()))
         raise InputError(f"{location}: {first.name} is {reason}; {len(lacking)} such images, more than {most}")
+    return lacking
 
 
 def _link(source: Path, target: Path) -> None:

@@ -172,9 +172,9 @@ class _Folder(Files):
 class _Zip(Files):
     def _members(self) -> Iterator[Member]:
         with zipfile.ZipFile(self.path) as archive:
-            for info in archive.infolist():
+            for name, info in archive.NameToInfo.items():  # of several files of one name the last
                 if not info.is_dir():
-                    yield self._safe(info.filename), info.file_size, partial(archive.open, info.filename)
+                    yield self._safe(name), info.file_size, partial(archive.open, name)
 
 
 class _Tar(Files):

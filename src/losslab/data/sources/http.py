@@ -127,7 +127,7 @@ class Fetcher:
             record.unlink(missing_ok=True)
         part.replace(path)
 
-    def fetch_many(self, urls: Mapping[Path, str], most_absent: int = 0, unit: str = "image") -> set[Path]:
+    def fetch_many(self, urls: Mapping[Path, str], most_absent: int = 0) -> set[Path]:
         """Download each URL to its path, `CONNECTIONS` at a time; the paths that their server does not have.
 
         Raises:
@@ -137,7 +137,7 @@ class Fetcher:
         pool = ThreadPoolExecutor(CONNECTIONS)
         try:
             running = {pool.submit(self.fetch, url, path): path for path, url in urls.items()}
-            for done in tqdm(as_completed(running), total=len(running), unit=unit, disable=None):
+            for done in tqdm(as_completed(running), total=len(running), unit="image", disable=None):
                 try:
                     done.result()
                 except Absent as error:
