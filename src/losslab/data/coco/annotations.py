@@ -145,16 +145,13 @@ def _references(
     wanted: Iterable[int], owners: NDArray[np.int64], known: NDArray[np.int64], source: str, kind: str
 ) -> NDArray[np.int64]:
     """The index in `known` of each id in `wanted`."""
-    ids = np.fromiter(wanted, np.int64, len(owners))
-    order = np.argsort(known)
-    place = np.searchsorted(known, ids, sorter=order)
-    dangling = np.ones(len(ids), np.bool_)
-    inside = place < len(known)
-    dangling[inside] = known[order[place[inside]]] != ids[inside]
-    if dangling.any():
-        first = int(np.argmax(dangling))
+    places = {number: index for index, number in enumerate(known.tolist())}
+    ids = list(wanted)
+    indices = np.array([places.get(number, -1) for number in ids], np.int64)
+    if (indices < 0).any():
+        first = int(np.argmax(indices < 0))
         raise InputError(f"{source}: annotation {owners[first]}: there is no {kind} {ids[first]}")
-    return order[place]
+    return indices
 
 
 def _column(rows: Iterable[tuple[Any, ...]], length: int, width: int, kind: Any) -> NDArray[Any]:
