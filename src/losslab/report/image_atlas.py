@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from losslab.evaluation.metrics import METRICS
+from losslab.inference.overlays import FALSE, MISSED, RIGHT
 from losslab.report.evidence import Evidence
-from losslab.report.figures import FALSE, MISSED, PALETTE, RIGHT, looks
+from losslab.report.figures.style import PALETTE, looks
 
 Bytes = NDArray[np.uint8]
 
