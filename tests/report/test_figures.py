@@ -133,3 +133,17 @@ def test_a_class_overlay_leaves_the_background_as_it_was() -> None:
     assert (painted[~mask[0]] == 77).all()
     assert tuple(painted[2, 2]) == (0, 114, 178), "the outline in full"
     assert tuple(painted[3, 3]) not in {(77, 77, 77), (0, 114, 178)}, "the inside translucent"
+
+
+def test_the_cells_of_a_grid_stand_in_their_rows_and_columns(tmp_path: Path) -> None:
+    shades = np.array([10, 90, 170], np.uint8)
+    photographs = np.broadcast_to(shades[:, None, None, None], (3, 3, 8, 4))
+    masks = np.ones((3, 1, 8, 4), np.bool_)
+    style.save(images.outcome_grid(photographs, masks, {"a": ~masks}, list("xyz")), tmp_path / "a.png")
+    pixels = np.asarray(Image.open(tmp_path / "a.png").convert("RGB"))
+    size = 160  # pixels an inch: a cell is an inch, a gap a twentieth; 0.3 at the left and 0.25 at the top are titles
+    for row, shade in enumerate(shades):
+        expected = [(shade,) * 3, overlays.RIGHT, overlays.MISSED]
+        y = round(size * (0.25 + 1.05 * row + 0.5))
+        assert [tuple(pixels[y, round(size * (0.3 + 1.05 * column + 0.5))]) for column in range(3)] == expected
+        assert tuple(pixels[y, round(size * (0.3 + 1.02))]) == (255, 255, 255), "the gap"
