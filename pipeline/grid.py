@@ -7,7 +7,6 @@ those of lost machines; what is out of date and what is done, DVC says.
 """
 
 import argparse
-import json
 import logging
 import os
 import shutil
@@ -24,14 +23,13 @@ from tqdm import tqdm
 
 from losslab.errors import InputError, exit_on_error
 from losslab.settings import params, plans
-from losslab.settings.plans import Cell
 from losslab.tracking import sync
+from pipeline import dvc
 
-STAGES = ("train", "evaluate")
-DVC = (sys.executable, "-m", "dvc")
 # What a run leaves in the working tree is not an edit: it may be run again before that is committed.
 RESULTS = ("dvc.lock", "results/metrics.json")
 MAX_RETRIES = 3
+LOST = "it is not in the remote's run-cache"
 
 
 def main() -> None:
@@ -42,16 +40,16 @@ def main() -> None:
     settings = params.load()
     ray = _connect()
     task = _task(ray, settings, options)
-    _show("repro", "--pull", "extract")
+    dvc.show("repro", "--pull", "extract")
     _restore()
-    out_of_date = _out_of_date()
+    out_of_date = dvc.out_of_date()
     grid = plans.cells(settings.grid)
-    cells = [cell for cell in grid if not out_of_date.isdisjoint(_stages(cell))]
-    trained = {stage for cell in cells for stage in _stages(cell)} - out_of_date
-    _show("push", "--run-cache", "plan", "extract", *sorted(trained))
+    cells = [cell for cell in grid if not out_of_date.isdisjoint(dvc.of_cell(cell))]
+    trained = {stage for cell in cells for stage in dvc.of_cell(cell)} - out_of_date
+    dvc.show("push", "--run-cache", "plan", "extract", *sorted(trained))
 
     commit = ray.put(_commit())
-    waiting = {task.remote(commit, cell.dataset, _stages(cell), _handed_on()): cell for cell in cells}
+    waiting = {task.remote(commit, cell.dataset, dvc.of_cell(cell), _handed_on()): cell for cell in cells}
     said = {}
     with tqdm(total=len(grid), initial=len(grid) - len(cells), desc="train, evaluate") as bar, _cancelled(ray, waiting):
         while waiting:
@@ -66,11 +64,11 @@ def main() -> None:
             bar.update()
 
     _restore()
-    out_of_date = _out_of_date()
-    first = {cell: next((stage for stage in _stages(cell) if stage in out_of_date), None) for cell in cells}
-    if failed := [f"{stage} ({_reason(said[cell])})" for cell, stage in first.items() if stage]:
+    out_of_date = dvc.out_of_date()
+    first = {cell: next((stage for stage in dvc.of_cell(cell) if stage in out_of_date), None) for cell in cells}
+    if failed := [f"{stage} ({dvc.reason(said[cell]) or LOST})" for cell, stage in first.items() if stage]:
         raise InputError(f"{', '.join(failed)}; the others are done: mend it, commit, and run it again")
-    _show("repro")
+    dvc.show("repro")
 
 
 def work(commit: bytes, dataset: str, stages: list[str], environment: dict[str, str]) -> str:
@@ -86,14 +84,14 @@ def work(commit: bytes, dataset: str, stages: list[str], environment: dict[str, 
             with subprocess.Popen(
                 [sys.executable, "-m", "dvc", *arguments], cwd=folder, env=os.environ | environment | {"PATH": path},
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            ) as dvc:  # fmt: skip
+            ) as process:  # fmt: skip
                 try:
                     while said is None:  # second by second, or Ray's cancelling would have to wait for its end
                         with suppress(subprocess.TimeoutExpired):
-                            said = dvc.communicate(timeout=1)[0]
+                            said = process.communicate(timeout=1)[0]
                 finally:
-                    dvc.terminate()
-            return said.strip() or f"exit status {dvc.returncode}" if dvc.returncode else ""
+                    process.terminate()
+            return said.strip() or f"exit status {process.returncode}" if process.returncode else ""
 
         subprocess.run(["tar", "-xf", "-", "-C", folder], input=commit, check=True)
         # All tensors: the identity of a run, by which MLflow knows it, asks for more than a stage's own dependencies.
@@ -124,7 +122,7 @@ def _check_repository() -> None:
         names = ", ".join(line[3:] for line in edited)
         raise InputError(f"not committed: {names}; commit it, for the other machines work on the commit")
     try:
-        _run(*DVC, "config", "--project", "core.remote")
+        _run(*dvc.COMMAND, "config", "--project", "core.remote")
     except InputError:
         raise InputError("no DVC remote: `dvc remote add --default NAME URL`, and commit .dvc/config") from None
 
@@ -170,21 +168,13 @@ def _cancelled(ray: Any, tasks: Collection[Any]) -> Iterator[None]:
             ray.wait(list(tasks), num_returns=len(tasks), timeout=20)
 
 
-def _stages(cell: Cell) -> list[str]:
-    return [f"{stage}@{'-'.join(cell.names)}" for stage in STAGES]
-
-
 def _restore() -> None:
     """Check out what the run-cache has, here or in the remote, and run nothing.
 
     DVC has no such option, so the shell that it would run a stage in is one that fails.
     """
-    command = [*DVC, "repro", "--single-item", "--pull", "--keep-going", *STAGES]
+    command = [*dvc.COMMAND, "repro", "--single-item", "--pull", "--keep-going", *dvc.STAGES]
     subprocess.run(command, env=os.environ | {"SHELL": "false"}, capture_output=True)
-
-
-def _out_of_date() -> set[str]:
-    return set(json.loads(_run(*DVC, "status", "--json", *STAGES)))
 
 
 def _commit() -> bytes:
@@ -202,16 +192,6 @@ def _handed_on() -> dict[str, str]:
     if sync.is_off() or "://" not in uri or uri.startswith(("sqlite:", "file:")):
         return {"LOSSLAB_MLFLOW": "off"}
     return {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
-
-
-def _reason(said: str) -> str:
-    lines = said.splitlines() or ["it is not in the remote's run-cache"]
-    return next((line for line in lines if line.startswith("error: ")), lines[-1]).removeprefix("error: ")
-
-
-def _show(*arguments: str) -> None:
-    if subprocess.run([*DVC, *arguments]).returncode:
-        raise InputError(f"`dvc {' '.join(arguments)}` failed, see above")
 
 
 def _run(*command: str) -> str:

@@ -5,42 +5,23 @@ and ends them all when it is ended, whatever ends it. A cell that fails is named
 """
 
 import argparse
-import json
 import os
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-import psutil
 from tqdm import tqdm
 
 from losslab.errors import InputError, exit_on_error
 from losslab.settings.plans import Cell, ReportPlan, cells
-from pipeline import PROGRESS, end_with_parent, recover
+from pipeline import PROGRESS, dvc, end_with_parent, recover
 
-DVC = (sys.executable, "-m", "pipeline.dvc", "--wait-for-lock")
-STAGES = ("train", "evaluate")
-GRACE = 30.0
-"""Seconds that a stage has to end after it was asked to."""
-ADVICE = (
-    "> ",
-    "Updating",
-    "Generating",
-    "To track the",
-    "\tgit add",
-    "To enable",
-    "\tdvc config",
-    "Use `dvc",
-    "Stage '",
-)
-"""How lines of DVC begin that say nothing of what is being done."""
 PAUSE = 0.25
 """Seconds between two looks at what runs."""
 
@@ -54,15 +35,15 @@ def main() -> None:
     if "MAKELEVEL" in os.environ:
         end_with_parent()  # of make: a make that was killed ends nothing
     recover.main()
-    _show("repro", "extract")
+    dvc.show("repro", "extract")
     settings = ReportPlan.read().params
     epochs = len(settings.train.seeds) * settings.train.epochs
-    out_of_date = set(json.loads(_output("status", "--json", *STAGES)))
-    waiting = [cell for cell in cells(settings.grid) if not out_of_date.isdisjoint(_stages(cell))]
+    out_of_date = dvc.out_of_date()
+    waiting = [cell for cell in cells(settings.grid) if not out_of_date.isdisjoint(dvc.of_cell(cell))]
     if failures := run(waiting, jobs, epochs):
         lines = [f"{cell}: {reason}" for cell, reason in failures.items()]
         raise InputError("\n".join([*lines, "the other cells are done; mend it and run it again"]))
-    _show("repro")
+    dvc.show("repro")
 
 
 @dataclass
@@ -76,10 +57,9 @@ class Job:
 
     @property
     def reason(self) -> str:
-        """Why it failed: the line that says so, or the last one."""
+        """Why it failed."""
         self.log.seek(0)
-        lines = [line for line in self.log.read().splitlines() if line.strip()] or ["no word"]
-        return next((line for line in lines if line.startswith("error: ")), lines[-1]).removeprefix("error: ")
+        return dvc.reason(self.log.read()) or "no word"
 
 
 def run(waiting: Sequence[Cell], jobs: int, epochs: int) -> dict[Cell, str]:
@@ -93,7 +73,7 @@ def run(waiting: Sequence[Cell], jobs: int, epochs: int) -> dict[Cell, str]:
     queue, running, failures = deque(waiting), list[Job](), dict[Cell, str]()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="losslab-")))
-        stack.callback(lambda: end([job.process for job in running]))
+        stack.callback(lambda: dvc.end([job.process for job in running]))
         bar = stack.enter_context(tqdm(total=epochs * len(waiting), desc="train", unit=" epochs", disable=None))
         finished = 0
         while queue or running:
@@ -114,26 +94,10 @@ def run(waiting: Sequence[Cell], jobs: int, epochs: int) -> dict[Cell, str]:
     return failures
 
 
-def end(processes: Sequence[subprocess.Popen[str]]) -> None:
-    """End processes and all that they started, and wait until they are gone."""
-    family = [psutil.Process(process.pid) for process in processes if process.poll() is None]
-    for parent in list(family):
-        with suppress(psutil.NoSuchProcess):
-            family += parent.children(recursive=True)
-    for process in family:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(family, GRACE)
-    for process in alive:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, GRACE)
-
-
 def _start(cell: Cell, folder: Path) -> Job:
     log = (folder / f"{'-'.join(cell.names)}.log").open("w+", encoding="utf-8", errors="replace")
     process = subprocess.Popen(
-        [*DVC, "repro", "--single-item", *_stages(cell)],
+        [*dvc.COMMAND, "repro", "--single-item", *dvc.of_cell(cell)],
         stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, text=True,
         env=os.environ | {PROGRESS: str(folder)},
         start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone, which ends the others in order
@@ -147,43 +111,6 @@ def _epochs(folder: Path, cell: Cell) -> int:
         return int((folder / "-".join(cell.names)).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # none yet, or it is being written
         return 0
-
-
-def _stages(cell: Cell) -> list[str]:
-    return [f"{stage}@{'-'.join(cell.names)}" for stage in STAGES]
-
-
-def _show(*arguments: str) -> None:
-    """Run DVC in the foreground, without its advice after every stage."""
-    process = _popen(*arguments)
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            if not line.startswith(ADVICE) and line.strip():
-                print(line, end="", flush=True)
-        process.wait()
-    finally:
-        end([process])
-    if process.returncode:
-        raise InputError(f"`dvc {' '.join(arguments)}` failed, see above")
-
-
-def _output(*arguments: str) -> str:
-    process = _popen(*arguments)
-    try:
-        text, _ = process.communicate()
-    finally:
-        end([process])
-    if process.returncode:
-        raise InputError(f"`dvc {' '.join(arguments)}` failed, see above")
-    return text
-
-
-def _popen(*arguments: str) -> subprocess.Popen[str]:
-    command = [*DVC, *arguments]
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from projects import ROOT
 SOURCES = ROOT / "src/losslab"
 ROOMS = sorted({path.parent for path in SOURCES.rglob("*.py")})
 FILES = sorted(path for root in (SOURCES, ROOT / "pipeline") for path in root.rglob("*.py"))
-WITH_CODE = {SOURCES, *(SOURCES / room for room in ("losses", "networks", "data", "report/figures"))}
-"""The front, which holds the version; the registries of kinds; and the figures, whose door names every one of them."""
+WITH_CODE = {SOURCES, *(SOURCES / room for room in ("losses", "networks", "data"))}
+"""The front, which holds the version, and the registries of kinds."""
 
 
 def named(path: Path) -> str:

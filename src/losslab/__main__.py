@@ -2,13 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from losslab.errors import InputError, exit_on_error
 
 # Modules are imported by the command that needs them: `--help` is to take no time.
 
 
-def check(_: argparse.Namespace) -> None:
+def check() -> None:
     """check params.yaml, and say so if it is right"""
     from losslab import data, losses, networks
     from losslab.settings import params
@@ -19,31 +20,23 @@ def check(_: argparse.Namespace) -> None:
     print(f"{params.PARAMS}: correct; {runs} runs in the grid")
 
 
-def losses(_: argparse.Namespace) -> None:
+def losses() -> None:
     """list the kinds of loss: options, defaults, references"""
     from losslab.losses import catalogue
 
     print(catalogue.describe())
 
 
-def predict(arguments: argparse.Namespace) -> None:
+def predict(threshold: float | None, **options: Any) -> None:
     """masks and overlays of images, by a trained model"""
-    if arguments.threshold is not None and not 0 < arguments.threshold < 1:
-        raise InputError(f"--threshold: {arguments.threshold} is not between 0 and 1")
+    if threshold is not None and not 0 < threshold < 1:
+        raise InputError(f"--threshold: {threshold} is not between 0 and 1")
     from losslab.inference import predict
 
-    predict.run(
-        arguments.images,
-        arguments.model,
-        arguments.out,
-        compare=arguments.compare,
-        coco=arguments.coco,
-        planes=arguments.planes,
-        threshold=arguments.threshold,
-    )
+    predict.run(threshold=threshold, **options)
 
 
-def track(_: argparse.Namespace) -> None:
+def track() -> None:
     """bring MLflow up to what the results say"""
     from losslab.settings.plans import ReportPlan
     from losslab.tracking import sync
@@ -54,17 +47,17 @@ def track(_: argparse.Namespace) -> None:
         raise InputError("MLflow does not have everything; see the warning")
 
 
-def tune(arguments: argparse.Namespace) -> None:
+def tune(dataset: str, network: str, loss: str, lr: list[float], momentum: list[float] | None) -> None:
     """learning rate, then momentum at the best rate, by validation loss"""
-    from losslab.report import figures
+    from losslab.report.figures import curves, style
     from losslab.results import paths
     from losslab.settings.plans import TrainPlan
     from losslab.training import tuning
 
-    plan = TrainPlan.read(arguments.dataset, arguments.network, arguments.loss)
-    curves = tuning.run(plan, arguments.lr, arguments.momentum)
+    plan = TrainPlan.read(dataset, network, loss)
+    tried = tuning.run(plan, lr, momentum)
     picture = paths.tuning_file(plan.cell).with_suffix(".png")
-    figures.save(figures.tuning_curves(curves), picture)
+    style.save(curves.tuning_curves(tried), picture)
     print(f"curves: {picture}")
 
 
@@ -85,7 +78,6 @@ MLFLOW_TRACKING_URI=http://127.0.0.1:5000 losslab track""",
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    plain = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(
         prog="losslab",
         description="What is not a stage of the pipeline. All but `predict` are run where params.yaml is.",
@@ -97,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
         indented = "\n".join(f"  {line}" for line in example.splitlines())
         subparser = commands.add_parser(
             command.__name__, help=words, description=f"{words[0].upper()}{words[1:]}.",
-            epilog=f"examples:\n{indented}", formatter_class=plain,
+            epilog=f"examples:\n{indented}", formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         subparser.set_defaults(command=command)
         if command is predict:
@@ -153,11 +145,8 @@ def run() -> None:
 def main() -> None:
     """Run the command that the command line names, or list the commands."""
     top = parser()
-    arguments = top.parse_args()
-    if "command" not in arguments:
-        top.print_help()
-        return
-    arguments.command(arguments)
+    options = vars(top.parse_args())
+    options.pop("command", top.print_help)(**options)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from losslab.report import figures
+from losslab.inference import overlays
+from losslab.report.figures import curves, images, results, style
 from losslab.report.figures.style import DARK, INK
 from losslab.results.history import Row
 from losslab.results.standings import Standing
@@ -44,52 +45,52 @@ SIZE = {"size": "all", "objects": 3, "smallest_area": 1, "largest_area": 9}
 NAMES = [f"loss{i}" for i in range(20)]
 
 CASES = {
-    "no loss left": lambda: figures.leaderboard_dots(board("a", mean=None)),
-    "no difference": lambda: figures.difference_forest(board("a"), "a"),
-    "one difference": lambda: figures.difference_forest(board("a", "b"), "a"),
-    "no history": lambda: figures.miou_curves({"a": []}),
-    "nothing to normalise": lambda: figures.normalised_curves({"a": []}),
-    "one seed": lambda: figures.miou_curves({"a": history(1)}),
-    "a diverged run": lambda: figures.loss_curves({"a": history(diverged=True), "b": history(1)}),
-    "twenty losses": lambda: figures.normalised_curves({name: history() for name in NAMES}),
-    "one class, a loss without a model": lambda: figures.class_scores(
+    "no loss left": lambda: results.leaderboard_dots(board("a", mean=None)),
+    "no difference": lambda: results.difference_forest(board("a"), "a"),
+    "one difference": lambda: results.difference_forest(board("a", "b"), "a"),
+    "no history": lambda: curves.miou_curves({"a": []}),
+    "nothing to normalise": lambda: curves.normalised_curves({"a": []}),
+    "one seed": lambda: curves.miou_curves({"a": history(1)}),
+    "a diverged run": lambda: curves.loss_curves({"a": history(diverged=True), "b": history(1)}),
+    "twenty losses": lambda: curves.normalised_curves({name: history() for name in NAMES}),
+    "one class, a loss without a model": lambda: results.class_scores(
         [{"loss": "a", "class": "c", **numbers()}, {"loss": "b", "class": "c", **numbers(None)}], ["a", "b"]
     ),
-    "eighty classes": lambda: figures.class_scores(
+    "eighty classes": lambda: results.class_scores(
         [{"loss": "a", "class": f"c{i}", **numbers()} for i in range(80)], ["a"]
     ),
-    "one size": lambda: figures.size_scores([{"loss": "a", **SIZE, **numbers()}], ["a"]),
-    "no gain": lambda: figures.threshold_gain([{"loss": "a", **numbers(None)}]),
-    "no image Dice": lambda: figures.dice_distribution({"a": np.array([np.nan])}, ["a"]),
-    "image Dice": lambda: figures.dice_distribution({"a": np.array([0.0, 0.5, np.nan, 1.0])}, ["b", "a"]),
-    "a family": lambda: figures.family_curve(
+    "one size": lambda: results.size_scores([{"loss": "a", **SIZE, **numbers()}], ["a"]),
+    "no gain": lambda: results.threshold_gain([{"loss": "a", **numbers(None)}]),
+    "no image Dice": lambda: results.dice_distribution({"a": np.array([np.nan])}, ["a"]),
+    "image Dice": lambda: results.dice_distribution({"a": np.array([0.0, 0.5, np.nan, 1.0])}, ["b", "a"]),
+    "a family": lambda: results.family_curve(
         {"name": "f", "x_label": "weight", "members": [{"loss": "b", "x": 1}, {"loss": "a", "x": 0}]}, board("a", "b")
     ),
-    "a family without models": lambda: figures.family_curve(
+    "a family without models": lambda: results.family_curve(
         {"name": "f", "x_label": "weight", "members": [{"loss": "a", "x": 0}]}, board("a", mean=None)
     ),
-    "an image without objects": lambda: figures.example_grid(IMAGES, MASKS, ["c"], ["1"]),
-    "predictions": lambda: figures.outcome_grid(IMAGES, MASKS, {"a": ~MASKS}, ["1"]),
+    "an image without objects": lambda: images.example_grid(IMAGES, MASKS, ["c"], ["1"]),
+    "predictions": lambda: images.outcome_grid(IMAGES, MASKS, {"a": ~MASKS}, ["1"]),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_figure_is_drawn_whatever_is_lacking(case: str, tmp_path: Path) -> None:
-    figures.save(CASES[case](), tmp_path / "a.png")
+    style.save(CASES[case](), tmp_path / "a.png")
     assert Image.open(tmp_path / "a.png").size[0] > 200
 
 
 @pytest.mark.parametrize("case", ["a diverged run", "predictions"])
 def test_the_same_numbers_give_the_same_bytes(case: str, tmp_path: Path) -> None:
     for copy in ("first", "second"):
-        figures.save(CASES[case](), tmp_path / f"{copy}.png", tmp_path / f"{copy}.svg")
+        style.save(CASES[case](), tmp_path / f"{copy}.png", tmp_path / f"{copy}.svg")
     for suffix in (".png", ".svg"):
         first, second = ((tmp_path / f"{copy}{suffix}").read_bytes() for copy in ("first", "second"))
         assert first == second
 
 
 def test_an_svg_turns_dark_and_names_no_date_or_version(tmp_path: Path) -> None:
-    figures.save(CASES["one seed"](), tmp_path / "a.svg")
+    style.save(CASES["one seed"](), tmp_path / "a.svg")
     text = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert f'[style*="fill: {INK}"]{{fill:{DARK[INK]}!important}}' in text
     assert f"fill: {INK}" in text.split("</style>", 1)[1], "the colours that the rules replace are there"
@@ -98,7 +99,7 @@ def test_an_svg_turns_dark_and_names_no_date_or_version(tmp_path: Path) -> None:
 
 
 def test_losses_of_one_colour_differ_in_their_dashes() -> None:
-    looks = figures.looks(NAMES)
+    looks = style.looks(NAMES)
     assert len({(look.colour, look.dash) for look in looks.values()}) == len(NAMES)
 
 
@@ -108,7 +109,7 @@ def test_colours_stand_out_from_white_and_from_the_dark_page() -> None:
         linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
         return float(linear @ [0.2126, 0.7152, 0.0722])
 
-    for colour in figures.PALETTE:
+    for colour in style.PALETTE:
         for ground in ("#ffffff", DARK["#ffffff"]):
             dark, light = sorted((luminance(colour), luminance(ground)))
             assert (light + 0.05) / (dark + 0.05) >= 2.95, (colour, ground)
@@ -118,9 +119,9 @@ def test_an_overlay_colours_right_missed_and_false_pixels() -> None:
     truth, predicted = np.zeros((2, 2, 2), np.bool_), np.zeros((2, 2, 2), np.bool_)
     truth[0, 0] = True  # class 0 in the upper row
     predicted[0, :, 0] = True  # predicted in the left column
-    painted = figures.outcome_overlay(np.zeros((2, 2, 3), np.uint8), truth, predicted)
+    painted = images.outcome_overlay(np.zeros((2, 2, 3), np.uint8), truth, predicted)
     assert [tuple(painted[y, x]) for y, x in ((0, 0), (0, 1), (1, 0), (1, 1))] == [
-        figures.RIGHT, figures.MISSED, figures.FALSE, (90, 90, 90),
+        overlays.RIGHT, overlays.MISSED, overlays.FALSE, (90, 90, 90),
     ]  # fmt: skip
 
 
@@ -128,7 +129,21 @@ def test_a_class_overlay_leaves_the_background_as_it_was() -> None:
     picture = np.full((8, 8, 3), 77, np.uint8)
     mask = np.zeros((1, 8, 8), np.bool_)
     mask[0, 2:6, 2:6] = True
-    painted = figures.class_overlay(picture, mask)
+    painted = images.class_overlay(picture, mask)
     assert (painted[~mask[0]] == 77).all()
     assert tuple(painted[2, 2]) == (0, 114, 178), "the outline in full"
     assert tuple(painted[3, 3]) not in {(77, 77, 77), (0, 114, 178)}, "the inside translucent"
+
+
+def test_the_cells_of_a_grid_stand_in_their_rows_and_columns(tmp_path: Path) -> None:
+    shades = np.array([10, 90, 170], np.uint8)
+    photographs = np.broadcast_to(shades[:, None, None, None], (3, 3, 8, 4))
+    masks = np.ones((3, 1, 8, 4), np.bool_)
+    style.save(images.outcome_grid(photographs, masks, {"a": ~masks}, list("xyz")), tmp_path / "a.png")
+    pixels = np.asarray(Image.open(tmp_path / "a.png").convert("RGB"))
+    size = 160  # pixels an inch: a cell is an inch, a gap a twentieth; 0.3 at the left and 0.25 at the top are titles
+    for row, shade in enumerate(shades):
+        expected = [(shade,) * 3, overlays.RIGHT, overlays.MISSED]
+        y = round(size * (0.25 + 1.05 * row + 0.5))
+        assert [tuple(pixels[y, round(size * (0.3 + 1.05 * column + 0.5))]) for column in range(3)] == expected
+        assert tuple(pixels[y, round(size * (0.3 + 1.02))]) == (255, 255, 255), "the gap"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from losslab.comparison.significance import seeds_needed
 from losslab.evaluation.metrics import METRICS
 from losslab.report.evidence import Evidence
-from losslab.report.figures import signed
+from losslab.report.figures.style import signed
 from losslab.results.standings import RANKED_BY
 
 

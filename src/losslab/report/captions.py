@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from losslab.data import tensors
 from losslab.evaluation.metrics import METRICS
-from losslab.report import figures
 from losslab.report.evidence import Evidence
+from losslab.report.figures import curves, images, results
 from losslab.results.standings import RANKED_BY
 
 MOST_LOSSES = 8
@@ -27,11 +27,11 @@ class Picture(NamedTuple):
     figure: Figure
 
 
-def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
+def pictures(evidence: Evidence, rows: int) -> Iterator[Picture]:
     """The figures of one data set, in the order of the page; none where there is nothing to draw.
 
     Args:
-        images: rows of a grid of images.
+        rows: of a grid of images.
     """
     e = evidence
     measured = [row for row in e.ranked if row.mean is not None]
@@ -40,14 +40,14 @@ def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
             "leaderboard",
             f"Test {RANKING} of every loss: mean over seeds, and interval over seeds and test images. The distance "
             "between full and empty point is what tuning the threshold on validation is worth.",
-            figures.leaderboard_dots(e.board),
+            results.leaderboard_dots(e.board),
         )
     if any(row.delta is not None for row in measured):
         yield Picture(
             "difference",
             f"Difference to {e.baseline}, paired by seed and image, with its interval. A full point: the interval "
             "leaves out zero.",
-            figures.difference_forest(e.board, e.baseline),
+            results.difference_forest(e.board, e.baseline),
         )
     yield from _analysed(e)
     scored = {row.loss: e.dice[row.loss].ravel() for row in measured if row.loss in e.dice}
@@ -55,38 +55,38 @@ def pictures(evidence: Evidence, images: int) -> Iterator[Picture]:
         yield Picture(
             "image_dice",
             f"How {IMAGE_DICE} is spread over the test images, all seeds together, with the median.",
-            figures.dice_distribution(scored, e.losses),
+            results.dice_distribution(scored, e.losses),
         )
     yield Picture(
         "miou_curves",
         f"Validation {VALIDATED} by epoch: mean over seeds, band from the lowest to the highest seed.",
-        figures.miou_curves(e.histories),
+        curves.miou_curves(e.histories),
     )
     yield Picture(
         "loss_curves",
         "Training and validation loss of every seed. Each loss has its own scale: heights cannot be compared.",
-        figures.loss_curves(e.histories),
+        curves.loss_curves(e.histories),
     )
     yield Picture(
         "loss_curves_normalised",
         "All training losses together, each as the share of its own fall that is left: 1 is where it began, 0 the "
         "lowest it came to. It shows how fast each falls, not how good it is.",
-        figures.normalised_curves(e.histories),
+        curves.normalised_curves(e.histories),
     )
-    for loss, curves in e.tuning.items():
-        setting = next(iter(curves))
+    for loss, tried in e.tuning.items():
+        setting = next(iter(tried))
         yield Picture(
             f"tuning_{loss}",
             f"Tuning of {setting.optimizer} for {loss}: validation loss by epoch of each setting that was tried, on "
             f"{setting.images:,} training images with seed {setting.seed}.",
-            figures.tuning_curves({str(tried): values for tried, values in curves.items()}),
+            curves.tuning_curves({str(each): values for each, values in tried.items()}),
         )
-    yield from _grids(e, images)
-    chosen = tensors.spread(e.test, images)
+    yield from _grids(e, rows)
+    chosen = tensors.spread(e.test, rows)
     yield Picture(
         "examples",
         "Test images, evenly spaced by their share of foreground, and their truth over the photograph.",
-        figures.example_grid(
+        images.example_grid(
             e.test.images[chosen],
             e.test.masks[chosen].astype(bool),
             e.test.classes,
@@ -102,30 +102,30 @@ def _analysed(e: Evidence) -> Iterator[Picture]:
             "threshold_gain",
             f"What choosing the threshold on validation is worth, in points of test {RANKING}: a loss whose "
             "probabilities are off, but in order, gains most.",
-            figures.threshold_gain(a["threshold_gain"]),
+            results.threshold_gain(a["threshold_gain"]),
         )
     if a.get("classes"):
         yield Picture(
             "classes",
             "Test IoU of every class at the tuned threshold: mean over seeds, with its interval.",
-            figures.class_scores(a["classes"], e.losses),
+            results.class_scores(a["classes"], e.losses),
         )
     if a.get("sizes"):
         yield Picture(
             "sizes",
             "Mean IoU of objects by their area, tuned threshold, with its interval. A third of the objects is in each "
             "size; an object is all that an image shows of a class.",
-            figures.size_scores(a["sizes"], e.losses),
+            results.size_scores(a["sizes"], e.losses),
         )
     for number, family in enumerate(a.get("families") or (), start=1):
         yield Picture(
             f"family_{number}",
             f"{family['name']}: test {RANKING} along {family['x_label']}, with intervals.",
-            figures.family_curve(family, e.board),
+            results.family_curve(family, e.board),
         )
 
 
-def _grids(e: Evidence, images: int) -> Iterator[Picture]:
+def _grids(e: Evidence, rows: int) -> Iterator[Picture]:
     """Predictions of the first seed of each loss on four choices of images."""
     losses = [row.loss for row in e.ranked if row.loss in e.seeds][:MOST_LOSSES]
     if not losses:
@@ -143,14 +143,14 @@ def _grids(e: Evidence, images: int) -> Iterator[Picture]:
     for name, (order, which) in choices.items():
         if name == "disagree" and len(losses) < 2:
             continue
-        chosen = usable[np.argsort(order, kind="stable")[:images]]
+        chosen = usable[np.argsort(order, kind="stable")[:rows]]
         if not len(chosen):
             continue
         yield Picture(
             f"images_{name}",
             f"Test images {which}{', mean over losses' if name != 'disagree' else ''}; first seed of each loss, tuned "
             "threshold. Right, missed and false pixels of all classes.",
-            figures.outcome_grid(
+            images.outcome_grid(
                 e.test.images[chosen],
                 e.test.masks[chosen].astype(bool),
                 {loss: predicted[chosen] for loss, predicted in masks.items()},

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from losslab.evaluation.metrics import METRICS
+from losslab.inference.overlays import FALSE, MISSED, RIGHT
 from losslab.report.evidence import Evidence
-from losslab.report.figures import FALSE, MISSED, PALETTE, RIGHT, looks
+from losslab.report.figures.style import PALETTE, looks
 
 Bytes = NDArray[np.uint8]
 
@@ -95,8 +96,9 @@ def _photographs(images: Bytes, budget: int) -> str:
 
 
 def _mask_atlases(masks: NDArray[np.bool_]) -> list[str]:
-    codes = np.packbits(masks, axis=1, bitorder="little")  # [N, ceil(C / 8), H, W]
-    return [_encode(_atlas(codes[:, group]), lossless=True) for group in range(codes.shape[1])]
+    bits = [plane.view(np.uint8) << c % 8 for c, plane in enumerate(masks.swapaxes(0, 1))]  # np.packbits takes longer
+    groups = [np.bitwise_or.reduce(bits[c : c + 8]) for c in range(0, len(bits), 8)]
+    return [_encode(_atlas(group), lossless=True) for group in groups]
 
 
 def _columns(count: int) -> int:
@@ -116,5 +118,6 @@ def _atlas(tiles: Bytes) -> Bytes:
 
 def _encode(image: Bytes, *, lossless: bool) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "webp", lossless=lossless, quality=80)
+    # Of what is lossless, quality is the effort: 80 takes 2.4 times as long for a seventh less.
+    Image.fromarray(image).save(buffer, "webp", lossless=lossless, quality=0 if lossless else 80)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

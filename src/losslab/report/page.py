@@ -11,9 +11,10 @@ from markupsafe import Markup
 from tqdm import tqdm
 
 from losslab.evaluation.metrics import METRICS
-from losslab.report import answer, evidence, figures, networks, provenance
+from losslab.report import answer, evidence, networks, provenance
 from losslab.report.captions import pictures
 from losslab.report.evidence import Evidence
+from losslab.report.figures import style
 from losslab.report.image_atlas import browser
 from losslab.results import paths
 from losslab.results.files import atomic_file, atomic_folder
@@ -57,7 +58,7 @@ def _draw(shown: Evidence, images: int, png: Path, svg: Path) -> dict[str, dict[
     drawn = {}
     steps = tqdm(pictures(shown, images), f"{shown.dataset} {shown.network}: figures", disable=None)
     for name, caption, figure in steps:
-        figures.save(figure, png / folder / f"{name}.png", svg / folder / f"{name}.svg")
+        style.save(figure, png / folder / f"{name}.png", svg / folder / f"{name}.svg")
         drawn[name] = {"caption": caption, "uri": _data_uri(svg / folder / f"{name}.svg")}
     return drawn
 
@@ -78,7 +79,7 @@ def _board(params: Params, shown: Evidence, drawn: dict[str, Any]) -> dict[str, 
             for loss, p in (shown.analysis.get("best_probability") or {}).items()
             if p is not None
         },
-        "colours": {loss: look.colour for loss, look in figures.looks(shown.losses).items()},
+        "colours": {loss: look.colour for loss, look in style.looks(shown.losses).items()},
         "figures": drawn,
         "browser": browser(shown, ATLAS_BYTES // (len(params.grid.datasets) * len(params.grid.networks))),
     }
@@ -102,7 +103,7 @@ def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["signed"] = figures.signed
+    environment.filters["signed"] = style.signed
     environment.filters["yaml"] = lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
     web = Path(__file__).parent / "web"
     script = (web / "script.js").read_text(encoding="utf-8")

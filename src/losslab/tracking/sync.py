@@ -145,12 +145,12 @@ def _attempt(work: Callable[[], None]) -> bool:
 
 
 def _draw_sample(cell: Cell, seed: int, path: Path) -> None:
-    from losslab.report import figures
+    from losslab.report.figures import images
 
     split = tensors.read(paths.split_file(cell.dataset, "test"))
     masks = predictions.read(paths.predictions_file(cell, seed), split.masks.shape[-1])
     chosen = tensors.spread(split, SAMPLE_IMAGES)
-    figures.prediction_grid(
+    images.prediction_grid(
         path,
         split.images[chosen],
         split.masks[chosen].astype(bool),

@@ -72,24 +72,26 @@ def _grid(
     sideways: bool = False,
 ) -> Figure:
     """Cells with a title a column and a name a row; sideways: a title a row and a name a column."""
-    across, down = (len(names), len(columns)) if sideways else (len(columns), len(names))
-    cell, gap, left, top, bottom = 1.0, 0.05, 0.3, 0.25, 0.35  # inches
-    width, height = left + across * (cell + gap), top + down * (cell + gap) + bottom
-    # Every place is known, so no layout is sought; and one axes in inches, since many take long.
-    figure = new_figure(width, height, layout=None)
+    pictures = np.array(list(columns.values()))  # [titles, names, H, W, 3]
+    above, beside = (names, list(columns)) if sideways else (list(columns), names)
+    rows = pictures if sideways else pictures.swapaxes(0, 1)
+    step, left, top, bottom = 1.05, 0.3, 0.25, 0.35  # inches; a step is a cell of 1 and the gap behind it
+    right, upper = left + len(above) * step, bottom + len(beside) * step
+    # Every place is known, so no layout is sought; and one picture, clear in its gaps, since many take long.
+    figure = new_figure(right, upper + top, layout=None)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    for i, (title, cells) in enumerate(columns.items()):
-        for j, (name, picture) in enumerate(zip(names, cells, strict=True)):
-            column, row = (j, i) if sideways else (i, j)
-            x, y = left + column * (cell + gap), bottom + (down - 1 - row) * (cell + gap)
-            axes.imshow(picture, interpolation="none", extent=(x, x + cell, y, y + cell))
-            above, beside = (name, title) if sideways else (title, name)
-            if row == 0:
-                axes.text(x + cell / 2, y + cell + 0.06, above, ha="center", fontsize=9)
-            if column == 0:
-                axes.text(x - 0.05, y + cell / 2, beside, rotation=90, ha="right", va="center", fontsize=9)
-    axes.set(xlim=(0, width), ylim=(0, height))
+    gaps = [(0, max(1, round(0.05 * side))) for side in rows.shape[2:4]]
+    opaque = np.concatenate([rows, np.full_like(rows[..., :1], 255)], axis=-1)
+    tiles = np.pad(opaque, [(0, 0), (0, 0), *gaps, (0, 0)]).swapaxes(1, 2)
+    axes.imshow(
+        tiles.reshape(-1, len(above) * tiles.shape[3], 4), interpolation="none", extent=(left, right, bottom, upper)
+    )
+    for column, text in enumerate(above):
+        axes.text(left + column * step + 0.5, upper + 0.06, text, ha="center", fontsize=9)
+    for row, text in enumerate(beside):
+        axes.text(left - 0.05, upper - row * step - 0.5, text, rotation=90, ha="right", va="center", fontsize=9)
+    axes.set(xlim=(0, right), ylim=(0, upper + top))
     patches = [Patch(color=np.divide(colour, 255).tolist(), label=word) for word, colour in legend.items()]
     if patches:
         figure.legend(handles=patches, loc="lower center", ncols=min(6, len(patches)), handlelength=1)

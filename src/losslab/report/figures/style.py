@@ -56,7 +56,7 @@ STYLE: dict[Any, Any] = {
     "lines.markersize": 5,
     "svg.fonttype": "none",
     "svg.hashsalt": "losslab",
-    "savefig.dpi": 160,
+    "figure.dpi": 160,
 }
 
 
@@ -110,6 +110,9 @@ def save(figure: Figure, *paths: Path) -> None:
 
     An SVG carries its colours for dark screens; programs that know no style sheets show the light ones.
     """
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
+        figure.set_layout_engine()  # none: each file would seek it again, and be drawn twice
     for path in paths:
         with atomic_file(path) as temporary:
             if path.suffix == ".svg":
@@ -117,7 +120,6 @@ def save(figure: Figure, *paths: Path) -> None:
                 temporary.write_text(_with_dark_colours(temporary.read_text()))
             else:
                 figure.savefig(temporary, format="png", metadata={"Software": None})
-        figure.set_layout_engine("none")  # the layout stands; seeking it again takes as long as drawing
 
 
 def _with_dark_colours(svg: str) -> str:
