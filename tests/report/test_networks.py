@@ -60,6 +60,7 @@ def boards(**means: dict[str, float | None]) -> dict[str, list[Standing]]:
             {"u": {"a": 0.9, "b": None}, "v": {"a": 0.4, "b": None}},
             "No order of the losses can be compared: fewer than two gave a model with each of u and v.",
         ),
+        ({"u": {"a": 0.5}, "v": {"a": 0.7}, "w": {"a": 0.6}}, "a scores 0.700 with v, 0.600 with w and 0.500 with u."),
         (
             {"u": {"a": None}, "v": {"a": None}},
             "No order of the losses can be compared: fewer than two gave a model with each of u and v.",

@@ -38,7 +38,12 @@ def overview(boards: Boards) -> Overview | None:
     whole = sorted(shared, key=lambda loss: -sum(shared[loss]))
     partly = [loss for loss in by_loss if loss not in shared]
     leaders = {network: rows[0].loss for network, rows in boards.items() if rows and rows[0].mean is not None}
-    sentence = _sentence(list(boards), leaders, {loss: shared[loss] for loss in whole})
+    if len(by_loss) == 1 and shared:
+        [loss] = shared
+        ranked = sorted(boards, key=lambda network: -means[loss, network])
+        sentence = f"{loss} scores {_and(f'{means[loss, network]:.3f} with {network}' for network in ranked)}."
+    else:
+        sentence = _sentence(list(boards), leaders, {loss: shared[loss] for loss in whole})
     detail = [f"{loss} gave no model with {_and(_without(by_loss[loss], boards))}." for loss in partly]
     return Overview(sentence, " ".join(detail), whole + partly, list(boards), cells)
 
