@@ -3,9 +3,13 @@ PYTHON ?= python3
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PORT ?= 5000
 UV = uv==0.13.8
-BIN := $(CURDIR)/.venv/bin
-export PATH := $(BIN):$(PATH)
+# Recipes name .venv by its relative path: the folder's may have a space or a quote.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY = .venv/ready
+# Nothing is sent to where you did not name.
+NO_TELEMETRY = DO_NOT_TRACK=1 DVC_NO_ANALYTICS=1 HF_HUB_DISABLE_TELEMETRY=1 MLFLOW_DISABLE_TELEMETRY=true \
+  RAY_USAGE_STATS_ENABLED=0
+$(foreach variable,$(NO_TELEMETRY),$(eval export $(variable)))
 
 .PHONY: repro jobs check recipe track ui test test-slow test-peer test-ray bench ray grid browser lock clean help
 
@@ -23,21 +27,21 @@ ray: $(READY)  ## install Ray, for make grid
 	uv pip install --quiet --require-hashes -r requirements-ray.lock
 
 check: $(READY)  ## check params.yaml
-	losslab check
+	python -m losslab check
 
 recipe: $(READY)  ## make recipe NAME=…: put recipes/NAME.yaml in place of params.yaml; NAME=default takes it back
 	python -m pipeline.recipes $(NAME)
 
 track: $(READY)  ## bring MLflow up to what the results say
-	losslab track
+	python -m losslab track
 
 ui: $(READY)  ## open MLflow on this machine, port PORT
-	mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
+	python -m mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
 
 test: $(READY)  ## lint, types, import layers and tests
 	ruff check
 	ruff format --check
-	mypy
+	python -m mypy
 	lint-imports
 	OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder tests/pipeline/test_pipeline.py tests
 
@@ -79,8 +83,9 @@ help:  ## this list
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "losslab needs Python 3.11 or newer: make PYTHON=python3.12")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
+	VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
+	VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	grep -qs NO_ANALYTICS .venv/bin/activate || echo 'export $(NO_TELEMETRY)' >> .venv/bin/activate
 	touch $@

@@ -15,6 +15,15 @@ from types import FrameType
 # The code beside these files, not the installed copy: DVC runs queued experiments in a folder of their own.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
+NO_TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""Environment variables by which the tools send nothing to where the user did not name; the Makefile has them too."""
+
 PROGRESS = "LOSSLAB_PROGRESS"
 """Environment variable that names a folder: a training writes into it how many epochs are done."""
 
@@ -36,6 +45,8 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, args=(os.getppid(),), daemon=True).start()
 
 
+for variable, value in NO_TELEMETRY.items():
+    os.environ.setdefault(variable, value)
 # Here, because the imports of a stage take seconds.
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(number) is not signal.SIG_IGN:

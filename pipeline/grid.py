@@ -24,7 +24,7 @@ from tqdm import tqdm
 from losslab.errors import InputError, exit_on_error
 from losslab.settings import params, plans
 from losslab.tracking import sync
-from pipeline import dvc
+from pipeline import NO_TELEMETRY, dvc
 
 # What a run leaves in the working tree is not an edit: it may be run again before that is committed.
 RESULTS = ("dvc.lock", "results/metrics.json")
@@ -187,11 +187,11 @@ def _commit() -> bytes:
 
 
 def _handed_on() -> dict[str, str]:
-    """MLflow's variables if they name a server; if not, `report` brings MLflow up to the results here."""
+    """MLflow's variables if they name a server; if not, `report` brings MLflow up to the results here. No telemetry."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if sync.is_off() or "://" not in uri or uri.startswith(("sqlite:", "file:")):
-        return {"LOSSLAB_MLFLOW": "off"}
-    return {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
+        return NO_TELEMETRY | {"LOSSLAB_MLFLOW": "off"}
+    return NO_TELEMETRY | {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
 
 
 def _run(*command: str) -> str:

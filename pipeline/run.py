@@ -34,6 +34,7 @@ def main() -> None:
         raise InputError(f"--jobs: {jobs} is not ≥ 1")
     if "MAKELEVEL" in os.environ:
         end_with_parent()  # of make: a make that was killed ends nothing
+    recover.check_repository()
     recover.main()
     dvc.show("repro", "extract")
     settings = ReportPlan.read().params

@@ -1,6 +1,7 @@
 """The driver of `make`: cells side by side, a failure that stops no other, and nothing that outlives it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from coco_world import wait_for
-from projects import ROOT, Project, edit, new_repository
+from projects import ROOT, Project, edit, new_project, new_repository
 
 DRIVER = (sys.executable, "-m", "pipeline.run")
 
@@ -91,3 +92,18 @@ def test_no_jobs_are_refused_in_a_line(repository: Project) -> None:
     refused = repository.run(*DRIVER, "--jobs", "0")
     assert refused.returncode == 1
     assert refused.stderr == "error: --jobs: 0 is not ≥ 1\n"
+
+
+def test_an_archive_without_its_history_is_told_what_it_lacks(tmp_path: Path) -> None:
+    """What `git archive` writes has .dvc/config and no .git."""
+    project = new_project(tmp_path / "export")
+    (project.root / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc/config", project.root / ".dvc")
+    refused = project.run(*DRIVER, "--jobs", "2")
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert refused.stderr == (
+        f"error: {project.root} is in no git repository, and DVC needs one: `git init`, then again\n"
+    )
+    assert project.run("git", "init", "--quiet").returncode == 0
+    assert project.run("dvc", "repro", "plan").returncode == 0

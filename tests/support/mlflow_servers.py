@@ -3,10 +3,12 @@
 import os
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import urllib3
@@ -51,3 +53,25 @@ def tracking_server(folder: Path, port: int) -> AbstractContextManager[None]:
     command = ["server", "--backend-store-uri", f"sqlite:///{folder}/server.db", "--host", "127.0.0.1"]
     command += ["--artifacts-destination", f"{folder}/artifacts", "--port", str(port), "--workers", "1"]
     return serving(*command, health=f"http://127.0.0.1:{port}/health")
+
+
+@contextmanager
+def dripping_server() -> Iterator[str]:
+    """A server whose every answer is one byte after another, without end, as long as the block lasts; its address."""
+    over = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Drip: ")
+            with suppress(OSError):  # the client has gone
+                while not over.wait(0.1):
+                    self.request.sendall(b".")
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        over.set()
+        server.shutdown()

@@ -46,6 +46,11 @@ def ready(finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     for name in ("LOSSLAB_MLFLOW", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    for module, name, value in ((sync, "_retry_at", 0.0), (runs, "_spent", {}), (runs, "_logged", {})):
+    for module, name, value in (
+        (sync, "_retry_at", 0.0),
+        (sync, "_attempted", None),
+        (runs, "_spent", {}),
+        (runs, "_logged", {}),
+    ):
         monkeypatch.setattr(module, name, value)
     return Project(tmp_path)

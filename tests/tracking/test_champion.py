@@ -1,7 +1,13 @@
 """The champion of a data set: chosen over all networks and losses, registered, and served."""
 
 import json
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import mlflow.pytorch
 import numpy as np
@@ -10,7 +16,7 @@ import torch
 import urllib3
 from mlflow_servers import free_port, serving
 from projects import Project
-from tracked import logged_runs
+from tracked import NAMES, logged_runs
 
 from losslab.inference import model_file
 from losslab.results import history, paths
@@ -60,6 +66,57 @@ def test_the_champion_is_chosen_over_all_networks_and_losses(tmp_path: Path, mon
     assert again is not None
     assert again[0].seed == 2, "a seed without a model diverged"
     assert champion.choose(cells, [standing("u", "a", None)]) is None
+
+
+class Registry:
+    """A registry that has what is added to it."""
+
+    def __init__(self) -> None:
+        self.versions: list[Any] = []
+
+    def search_model_versions(self, query: str) -> list[Any]:
+        return list(self.versions)
+
+    def get_model_version(self, name: str, version: int) -> Any:
+        return self.versions[version - 1]
+
+    def set_registered_model_alias(self, name: str, alias: str, version: int) -> None:
+        self.versions[version - 1].aliases.append(alias)
+
+
+def test_two_at_once_register_a_champion_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (run,) = trained("u", "a", {0: 0.5})
+    registry, both_add = Registry(), threading.Barrier(2)
+
+    def add(*arguments: Any) -> Any:
+        with suppress(threading.BrokenBarrierError):
+            both_add.wait(1)  # for the other, if it has got here too
+        version = SimpleNamespace(version=len(registry.versions) + 1, tags={"model_md5": arguments[-1]}, aliases=[])
+        registry.versions.append(version)
+        return version
+
+    monkeypatch.setattr(champion, "_add_version", add)
+    tracks = [
+        threading.Thread(target=champion.register, args=(registry, "1", "run", run, standing("u", "a", 0.5)))
+        for _ in range(2)
+    ]
+    for track in tracks:
+        track.start()
+    for track in tracks:
+        track.join()
+    assert [version.aliases for version in registry.versions] == [["champion"]]
+
+
+@pytest.mark.slow
+def test_two_losslab_track_at_once_leave_what_one_leaves(ready: Project) -> None:
+    env = {"LOSSLAB_MLFLOW": "on", "PYTHONPATH": "src"}
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(ready.run, sys.executable, "-m", "losslab", "track", **env) for _ in range(2)]
+    assert [one.result().returncode for one in running] == [0, 0]
+    client, experiment = store.connect("shapes")
+    assert len(client.search_runs([experiment])) == len(NAMES) + 1, "and one report"
+    assert len(client.search_model_versions("name = 'losslab-shapes'")) == 1
 
 
 @pytest.mark.slow

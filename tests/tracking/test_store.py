@@ -1,5 +1,6 @@
 """The store: the database, a server, and when either cannot be used."""
 
+import fcntl
 import runpy
 import sqlite3
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import mlflow.pytorch
 import pytest
 from mlflow import MlflowClient
-from mlflow_servers import free_port, tracking_server
+from mlflow_servers import dripping_server, free_port, tracking_server
 from projects import Project
 from tracked import DICE, NAMES, first_run, logged_runs, planned, points
 
@@ -93,3 +94,63 @@ def test_a_server_that_stops_and_returns_has_everything_in_the_end(
         assert "sample.png" in {item.path for item in client.list_artifacts(shown["unet-dice-seed0"].info.run_id)}
     assert not (ready.root / "mlflow.db").exists(), "all went to the server"
     assert any((folder / "artifacts").rglob("model.pt2")), "artifacts too"
+
+
+def test_a_server_that_drips_bytes_is_given_up_on_and_holds_no_process(ready: Project) -> None:
+    """In a process of its own, which must come to its end with the thread that still reads."""
+    script = """
+import mlflow
+from tracked import DICE, first_run
+from losslab.results import history, paths
+from losslab.tracking import store, sync
+sync.SECONDS_FOR_RUN = 3.0
+store.SECONDS_FOR_TURN = 1.0
+rows = [row for row in history.read(paths.history_file(DICE)) if row.seed == 0]
+for _ in range(2):
+    sync.epoch(first_run(), rows, "cpu")
+    sync._retry_at = 0.0
+with store.lock():
+    print("training goes on, and other trainings do")
+"""
+    with dripping_server() as url:
+        done = ready.run(
+            sys.executable, "-c", script, PYTHONPATH=":".join(sys.path), MLFLOW_TRACKING_URI=url, LOSSLAB_MLFLOW="on"
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"warning: MLflow is not up to date ({url}: no whole answer in 3 seconds); "
+        "run `make track` once that is mended",
+        "training goes on, and other trainings do",
+    ]
+
+
+def test_a_process_that_holds_the_lock_for_good_stops_no_other(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "SECONDS_FOR_TURN", 0.2)
+    rows = [row for row in history.read(paths.history_file(DICE)) if row.seed == 0]
+    with (ready.root / "mlflow.db.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        sync.epoch(first_run(), rows, "cpu")
+    assert f"{ready.root}/mlflow.db.lock is held by another process of this project" in capsys.readouterr().out
+    monkeypatch.setattr(sync, "_retry_at", 0.0)
+    sync.epoch(first_run(), rows, "cpu")
+    assert logged_runs()["unet-dice-seed0"].data.tags["stage"] == "trained"
+
+
+def test_an_experiment_that_was_deleted_is_restored(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sync.cell(planned())
+    before = logged_runs()
+    client, experiment = store.connect("shapes")
+    client.delete_experiment(experiment)
+    store.disconnect()
+    assert sync.cell(planned())
+    assert "MLflow: the experiment shapes had been deleted; it is restored, with its runs" in capsys.readouterr().out
+    assert logged_runs().keys() == before.keys()
+    client.delete_experiment(experiment)  # as this process goes on
+    sync.cell(planned())
+    monkeypatch.setattr(sync, "_retry_at", 0.0)
+    assert sync.cell(planned())
+    assert client.get_experiment(experiment).lifecycle_stage == "active"

@@ -20,6 +20,7 @@ from losslab.results.files import digest
 from losslab.results.runs import Run
 from losslab.results.standings import RANKED_BY, Standing
 from losslab.settings.plans import Cell
+from losslab.tracking import store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -60,12 +61,13 @@ def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row
         MlflowException: whatever MLflow has to say.
     """
     name, md5 = _model_name(run), digest(paths.model_file(run.cell, run.seed))
-    versions = client.search_model_versions(f"name = '{name}'")
-    version = next((one for one in versions if one.tags.get("model_md5") == md5), None)
-    if version is None:
-        version = _add_version(client, experiment, run_id, run, row, md5)
-    if ALIAS not in client.get_model_version(name, version.version).aliases:
-        client.set_registered_model_alias(name, ALIAS, version.version)
+    with store.lock("mlflow.db.champion", turns=10):  # exporting takes its time, and trainings need not wait for it
+        versions = client.search_model_versions(f"name = '{name}'")
+        version = next((one for one in versions if one.tags.get("model_md5") == md5), None)
+        if version is None:
+            version = _add_version(client, experiment, run_id, run, row, md5)
+        if ALIAS not in client.get_model_version(name, version.version).aliases:
+            client.set_registered_model_alias(name, ALIAS, version.version)
 
 
 def _model_name(run: Run) -> str:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import posixpath
+import re
 import subprocess
 import tempfile
 import time
@@ -9,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
 
 from losslab.data import tensors
 from losslab.results import paths
@@ -19,6 +23,9 @@ from losslab.tracking import store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
+
+NAME_LENGTH, TAG_LENGTH = 250, 5000
+"""Characters that MLflow takes in a name, and in the value of a tag."""
 
 _last_epoch = time.time()
 """When MLflow was last told of an epoch; at first, when this was loaded, which is just before training starts."""
@@ -68,13 +75,16 @@ def write(
     if known.inputs is None or not known.inputs.dataset_inputs:
         _describe(client, run_id, run)
     _log_history(client, known, run.key, rows)
-    new = {name: value for name, value in final.items() if known.data.metrics.get(name) != value}
+    names = {accepted(name): name for name in final}
+    new = {name: final[own] for name, own in names.items() if known.data.metrics.get(name) != final[own]}
     batch = [_metric(name, value, 0) for name, value in new.items()]
     diverged = any(row.metric == "diverged" for row in rows)
     done = bool(rows) and max(row.epoch for row in rows) >= run.config["train"]["epochs"]
     tags = {"stage": "evaluated" if final else "trained" if done or diverged else "training"}
     if known.data.tags.get("stage") == "evaluated":
         del tags["stage"]
+    if renamed := {name: own for name, own in names.items() if name != own}:
+        tags["renamed_metrics"] = json.dumps(renamed, ensure_ascii=False)[:TAG_LENGTH]
     if device and run.key in _spent:
         batch += _speed(known, run, rows[-1].step)
         tags["device"] = device
@@ -111,12 +121,39 @@ def _speed(known: "MlflowRun", run: Run, step: int) -> list[Any]:
 
 
 def log(client: "MlflowClient", known: "MlflowRun", metrics: list[Any], tags: Mapping[str, str]) -> None:
-    """Log metrics, and the tags that are new."""
+    """Log metrics, and the tags that are new. A metric that the store refuses costs a warning, and no other metric."""
     from mlflow.entities import RunTag
+    from mlflow.exceptions import MlflowException
 
     changed = [RunTag(name, value) for name, value in tags.items() if known.data.tags.get(name) != value]
-    if metrics or changed:
-        client.log_batch(known.info.run_id, metrics=metrics, tags=changed)
+    run_id = known.info.run_id
+    try:
+        if metrics or changed:
+            client.log_batch(run_id, metrics=metrics, tags=changed)
+    except MlflowException as error:
+        if error.error_code != "INVALID_PARAMETER_VALUE":
+            raise
+        client.log_batch(run_id, tags=changed)
+        for metric in metrics:
+            try:
+                client.log_batch(run_id, metrics=[metric])
+            except MlflowException as refusal:
+                if refusal.error_code != "INVALID_PARAMETER_VALUE":
+                    raise
+                reason = str(refusal).splitlines()[0][:200]
+                tqdm.write(f"warning: MLflow refuses the metric {metric.key!r}: {reason}")
+
+
+def accepted(name: str) -> str:
+    """A name of a metric as MLflow accepts it, a different one for each: a character that it refuses is `_xHHHH_`, its
+    code point, and so is the `_` of what reads like that."""
+    refused = r"[^/\w.\- :]|_(?=x[0-9A-F]{4})"
+    if posixpath.normpath(name) != name:  # MLflow takes a name for a path, and refuses `a//b`, `a/` and `a/../b`
+        refused += "|/"
+    name = re.sub(refused, lambda character: f"_x{ord(character[0]):04X}_", name)
+    if len(name) > NAME_LENGTH:
+        return f"{name[: NAME_LENGTH - 17]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return name
 
 
 def find(client: "MlflowClient", experiment: str, key: str) -> "MlflowRun | None":

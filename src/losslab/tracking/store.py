@@ -4,16 +4,25 @@ import fcntl
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
+
+from tqdm import tqdm
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SECONDS_FOR_LOCK = 10
+"""Seconds that another program may hold the database."""
+SECONDS_FOR_TURN = 60
+"""Seconds that another process of this project may hold `lock`."""
+
+_held: set[IO[str]] = set()
+"""The files that this process has locked."""
 
 
 class Unavailable(Exception):
@@ -39,11 +48,35 @@ def address() -> str:
 
 
 @contextmanager
-def lock() -> Iterator[None]:
-    """One process of this machine at a time: those that create one thing at once trip over each other."""
-    with (_root() / "mlflow.db.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def lock(what: str = "mlflow.db", turns: int = 1) -> Iterator[None]:
+    """One process of this machine at a time: those that create one thing at once trip over each other.
+
+    Raises:
+        Unavailable: another process has not let go of it for `turns` × `SECONDS_FOR_TURN`.
+    """
+    path = _root() / f"{what}.lock"
+    end = time.monotonic() + turns * SECONDS_FOR_TURN
+    with path.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise Unavailable(f"{path} is held by another process of this project, which may hang") from None
+                time.sleep(0.1)
+        _held.add(file)
+        try:
+            yield
+        finally:
+            _held.discard(file)
+
+
+def disconnect() -> None:
+    """After a failure: connect anew the next time, and hold no lock for an attempt that was given up on."""
+    _connect.cache_clear()
+    for file in list(_held):
+        file.close()
 
 
 @cache
@@ -63,6 +96,9 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
         client = mlflow.MlflowClient(uri)
         experiment = client.get_experiment_by_name(dataset)
         if experiment is not None:
+            if experiment.lifecycle_stage == "deleted":  # in MLflow's pages; its name stays taken
+                client.restore_experiment(experiment.experiment_id)
+                tqdm.write(f"MLflow: the experiment {dataset} had been deleted; it is restored, with its runs")
             return client, experiment.experiment_id
         artifacts = (_root() / "mlartifacts" / dataset).as_uri() if uri == _own() else None
         return client, client.create_experiment(dataset, artifacts)

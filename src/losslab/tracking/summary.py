@@ -48,13 +48,14 @@ def _write_figures(client: "MlflowClient", experiment: str, dataset: str, rows: 
     folder, page = paths.FIGURES / dataset, paths.REPORT
     files = [path for path in (*sorted(folder.rglob("*.png")), page) if path.is_file()]
     content = hashlib.sha256("".join(digest(path) for path in files).encode()).hexdigest()[:32]
-    known = find(client, experiment, f"report-{dataset}")
-    if not files or (known and known.data.tags.get("content") == content):
-        return
-    if known is None:
-        tags = {"run_key": f"report-{dataset}", "dataset": dataset, "stage": "report"}
-        known = client.create_run(experiment, tags=tags, run_name="report")
-        client.set_terminated(known.info.run_id)
+    with store.lock():
+        known = find(client, experiment, f"report-{dataset}")
+        if not files or (known and known.data.tags.get("content") == content):
+            return
+        if known is None:
+            tags = {"run_key": f"report-{dataset}", "dataset": dataset, "stage": "report"}
+            known = client.create_run(experiment, tags=tags, run_name="report")
+            client.set_terminated(known.info.run_id)
     for path in files:
         below = path.relative_to(folder).parent if path != page else None
         client.log_artifact(known.info.run_id, str(path), None if below is None else str("figures" / below))

@@ -7,6 +7,7 @@ leaves MLflow alone.
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -32,7 +33,12 @@ SAMPLE_IMAGES = 4
 PATIENCE = 300.0
 """Seconds until a store that failed is tried again: a training does not wait for it at every epoch."""
 
+SECONDS_FOR_RUN, SECONDS_FOR_ALL = 120.0, 900.0
+"""Seconds until a store that answers without end is given up on: as one run is written, and what all of them say."""
+
 _retry_at = 0.0
+_attempted: threading.Thread | None = None
+"""The latest attempt, which goes on after it was given up on, as long as the store keeps it busy."""
 
 
 def epoch(run: Run, rows: Sequence[Row], device: str) -> None:
@@ -67,7 +73,7 @@ def everything(params: Params) -> bool:
             done &= _sync_files(one, of_cell)
         if paths.LEADERBOARD.is_file():
             rows = [row for row in standings.read(paths.LEADERBOARD) if row.dataset == dataset]
-            done &= _attempt(partial(summary.write, dataset, its_runs, rows))
+            done &= _attempt(partial(summary.write, dataset, its_runs, rows), SECONDS_FOR_ALL)
     return done
 
 
@@ -85,7 +91,7 @@ def _write(
     device: str | None = None,
 ) -> bool:
     own = [row for row in rows if row.seed == run.seed]
-    done = _attempt(lambda: runs.write(run, own, final or {}, draw_sample, device))
+    done = _attempt(lambda: runs.write(run, own, final or {}, draw_sample, device), SECONDS_FOR_RUN)
     if not done:
         runs.forget(run)  # what arrived is not known
     return done
@@ -123,25 +129,52 @@ def _sync_files(cell: Cell, its_runs: Sequence[Run]) -> bool:
     return done
 
 
-def _attempt(work: Callable[[], None]) -> bool:
+def _attempt(work: Callable[[], None], seconds: float) -> bool:
     """Do it unless MLflow is off or failed a short time ago; whatever goes wrong is a warning."""
     global _retry_at
     if is_off():
         return True
-    if time.monotonic() < _retry_at:
+    if time.monotonic() < _retry_at or (_attempted is not None and _attempted.is_alive()):
         return False
     try:
-        work()
+        _within(seconds, work)
         return True
     except champion.NotExportable as error:
         tqdm.write(f"warning: MLflow has no champion: its network cannot be exported ({error})")
         return True
     except Exception as error:  # whatever a tracking server does, training goes on
         _retry_at = time.monotonic() + PATIENCE
+        store.disconnect()
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         where = "" if isinstance(error, store.Unavailable) else f"{store.address()}: "
         tqdm.write(f"warning: MLflow is not up to date ({where}{reason[:200]}); run `make track` once that is mended")
         return False
+
+
+def _within(seconds: float, work: Callable[[], None]) -> None:
+    """Do it in a thread, and leave that alone after `seconds`: no timeout of a connection ends a server that drips
+    bytes. The thread does not outlive the process.
+
+    Raises:
+        TimeoutError: it is not done.
+        Exception: whatever `work` raises.
+    """
+    global _attempted
+    errors: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            work()
+        except Exception as error:
+            errors.append(error)
+
+    _attempted = threading.Thread(target=attempt, daemon=True)
+    _attempted.start()
+    _attempted.join(seconds)
+    if _attempted.is_alive():
+        raise TimeoutError(f"no whole answer in {seconds:g} seconds")
+    if errors:
+        raise errors[0]
 
 
 def _draw_sample(cell: Cell, seed: int, path: Path) -> None:
