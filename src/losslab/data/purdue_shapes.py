@@ -7,7 +7,6 @@ the task is multi-label.
 """
 
 import gzip
-import os
 import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -76,7 +75,7 @@ class PurdueShapes(Dataset):
                 if options.sha256 is None:
                     raise InputError(f"{options.source}: give download.sha256, the checksum of the source distribution")
                 path = fetch_package(options.source, Path(work), options.sha256)
-            elif options.source.startswith(("http://", "https://")) or os.path.exists(options.source):
+            elif options.source.startswith(("http://", "https://")) or Path(options.source).exists():
                 path = downloads.file(options.source, options.sha256)
             else:
                 raise InputError(f"{options.source!r}: neither a package (name==version), a URL nor a folder")
@@ -142,8 +141,6 @@ def read_file(path: Path) -> tuple[Array, Array]:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except MemoryError:
-        raise
     except Exception as error:  # a damaged pickle can raise anything
         raise InputError(f"{path}: damaged, or not a PurdueShapes file ({type(error).__name__}: {error})") from None
     return images, masks
