@@ -19,7 +19,7 @@ from safetensors import safe_open
 from losslab import networks
 from losslab.data.photos import ORIENTATION
 from losslab.inference import model_file
-from losslab.inference.predict import class_words, find_images
+from losslab.inference.output_names import class_words, find_images
 
 Predict = Callable[..., tuple[int, str]]
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}

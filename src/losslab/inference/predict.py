@@ -11,13 +11,11 @@ folder gets
 - `NAME.compare.png` if models are compared: the overlay of each, side by side.
 """
 
-import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import torch
@@ -32,6 +30,7 @@ from losslab.data.sources.http import Fetcher, Patience
 from losslab.errors import InputError
 from losslab.inference import devices, forward, model_file
 from losslab.inference.model_file import Model
+from losslab.inference.output_names import Source, class_words, find_images, image_ids, is_url
 from losslab.inference.overlays import ClassNumbers, Pixels, class_colours, mask_image, overlay, side_by_side
 from losslab.results.files import atomic_file, write_json
 
@@ -39,7 +38,6 @@ MAX_SIDE = 4096  # the largest `image_size` that data sets are extracted at
 PRECISIONS = ("auto", "float32", "bfloat16")
 NETWORK_PIXELS = 1 << 22  # of the images that the network sees at once: 16 of 512 × 512
 MAX_CLASSES = 255  # a mask's pixels are bytes
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 BATCH_IMAGES, BATCH_PIXELS = 16, 50_000_000
 REASONS = {
     "missing": "not found",
@@ -50,14 +48,6 @@ REASONS = {
     "bits_unclear": "16 bits a pixel, no value over 4,095: save it with 8 bits",
     "not_8_to_16_bits": "32-bit or floating-point values: save it with 8 bits",
 }
-
-
-@dataclass(frozen=True)
-class Source:
-    """One image: what the user called it, and the name of its outputs below the output folder."""
-
-    given: str
-    name: str
 
 
 @dataclass(frozen=True)
@@ -209,62 +199,6 @@ def _why_unfit(model: Model) -> str:
     return ""
 
 
-def class_words(classes: Sequence[str]) -> list[str]:
-    """What each class is called in file names: no two alike, whatever their case, and none like another output."""
-    words, taken = list[str](), {"mask", "overlay", "compare"}
-    for name in classes:
-        wanted = re.sub(r"[^\w-]+", "_", name)[:60] or "class"
-        words.append(_untaken(wanted, taken))
-    return words
-
-
-def _untaken(wanted: str, taken: set[str]) -> str:
-    """The name, with a number if it is taken, whatever its case; taken from now on."""
-    name, number = wanted, 1
-    while name.casefold() in taken:
-        number += 1
-        name = f"{wanted}-{number}"
-    taken.add(name.casefold())
-    return name
-
-
-def find_images(images: Iterable[str], out: Path) -> list[Source]:
-    """The images, each once, with a name of its own; in a folder, those that its files' suffixes say are images.
-
-    Raises:
-        InputError: a folder has no image, or it is the output folder.
-    """
-    given: dict[str, str] = {}  # what → wanted name
-    for image in images:
-        if is_url(image):
-            last = unquote(re.split(r"[?#]", image)[0].rpartition("/")[2])
-            given.setdefault(image, re.sub(r"[^\w .()-]+", "_", Path(last).stem) or "image")
-            continue
-        path = Path(image)
-        if not path.is_dir():
-            given.setdefault(image, path.stem)
-            continue
-        if out.resolve() in (path.resolve(), *path.resolve().parents):
-            raise InputError(f"{out}: that is where the images are; name another folder for the masks")
-        below = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
-        # A second run does not take the masks of the first for images.
-        below = [file for file in below if out.resolve() not in file.resolve().parents]
-        if not below:
-            raise InputError(f"{path}: no image in this folder ({', '.join(sorted(SUFFIXES))})")
-        for file in below:
-            given.setdefault(str(file), str(file.relative_to(path).with_suffix("")))
-    taken: set[str] = set()
-    return [Source(what, _untaken(wanted, taken)) for what, wanted in given.items()]
-
-
-def image_ids(sources: Sequence[Source]) -> dict[Source, int | str]:
-    """COCO's ids: the number that each name is (`000000000139.jpg`), or the name if not all are different numbers."""
-    names = [Path(source.name).name for source in sources]
-    if all(name.isdecimal() for name in names) and len({int(name) for name in names}) == len(names):
-        return {source: int(name) for source, name in zip(sources, names, strict=True)}
-    return {source: source.name for source in sources}
-
-
 def batched(sources: Sequence[Source], failed: list[str]) -> Iterator[list[tuple[Source, Image.Image]]]:
     """Read the images, with progress, in batches that fit in memory; those that cannot be read go to `failed`."""
     batch: list[tuple[Source, Image.Image]] = []
@@ -308,11 +242,6 @@ def coco_result(image: int | str, category: int, name: str, plane: Pixels, score
     segmentation = {"size": list(rle["size"]), "counts": rle["counts"].decode()}
     what = {"image_id": image, "category_id": category, "category": name}
     return {**what, "segmentation": segmentation, "score": round(score, 6)}
-
-
-def is_url(image: str) -> bool:
-    """Whether it is to be fetched."""
-    return image.startswith(("http://", "https://"))
 
 
 def save_png(path: Path, image: Image.Image) -> None:
