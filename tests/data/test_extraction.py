@@ -67,3 +67,16 @@ def test_what_is_counted_while_images_are_read_is_in_the_account(tmp_path: Path)
     account = json.loads((tmp_path / "extract.json").read_text())
     assert account["colours"] == {"blue": 3}
     assert account["splits"]["train"] == {"kept": 3, "left_out": {"hidden": 3}, "sizes": {"large": 6}}
+
+
+@pytest.mark.parametrize("name", ["train", "val"])
+def test_a_split_in_which_every_mask_is_empty_is_one_line_that_names_it(tmp_path: Path, name: str) -> None:
+    empty = (PIXELS[0], np.zeros((2, 2, 2), np.uint8))
+    full = (PIXELS[0], np.ones((2, 2, 2), np.uint8))
+    splits = {each: SplitImages(each, [("0", empty), ("1", full)]) for each in ("train", "val")}
+    splits["test"] = SplitImages("test", [("0", empty)])
+    write_splits(tmp_path / "fine", "set", ["one", "two"], splits, {})
+    splits[name] = SplitImages(name, [("0", empty), ("1", empty)])
+    with pytest.raises(InputError, match=f"^none of the 2 images of {name} shows anything of one, two: every mask is"):
+        write_splits(tmp_path / "none", "set", ["one", "two"], splits, {})
+    assert not (tmp_path / "none/extract.json").exists()

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from losslab.data.photos import ORIENTATION, Unusable, read_image, reduce_mask
+from losslab.data.photos import ORIENTATION, Unusable, read_image, read_photo, reduce_mask
+from losslab.inference.predict import REASONS
 
 
 def picture(width: int = 40, height: int = 24) -> Image.Image:
@@ -110,3 +111,41 @@ def test_reduction_is_by_exact_area(seed: int, height: int, width: int, size: in
     big = np.kron(mask.astype(int), np.ones((size, size), int)).reshape(size, height, size, width).sum(axis=(1, 3))
     np.testing.assert_array_equal(reduce_mask(mask, size), 2 * big >= mask.size)
     np.testing.assert_array_equal(reduce_mask(np.asfortranarray(mask), size), 2 * big >= mask.size)
+
+
+def save_12_bits(path: Path, values: np.ndarray) -> None:
+    """A TIFF of 12 bits a pixel, two pixels in three bytes; the values `[H, W]`, W even."""
+    first, second = values.reshape(-1, 2).T.astype(int)
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1).astype(np.uint8).tobytes()
+    entries = [(256, 4, values.shape[1]), (257, 4, values.shape[0]), (258, 3, 12), (259, 3, 1), (262, 3, 1),
+               (273, 4, 8), (277, 3, 1), (278, 4, values.shape[0]), (279, 4, len(packed))]  # fmt: skip
+    directory = struct.pack("<H", len(entries))
+    directory += b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + directory + bytes(4))
+
+
+def test_twelve_bits_become_eight_where_the_file_says_so(tmp_path: Path) -> None:
+    save_12_bits(tmp_path / "a.tif", np.full((24, 40), 0x842))
+    assert set(read_image(tmp_path / "a.tif", 40, 24, 8).ravel()) == {0x84}
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_sixteen_bits_that_may_be_twelve_are_refused_not_black(tmp_path: Path, kind: str) -> None:
+    Image.fromarray(np.full((24, 40), 0xFFF, np.uint16)).save(tmp_path / f"a.{kind}")
+    with pytest.raises(Unusable, match=r"^bits_unclear$"):
+        read_image(tmp_path / f"a.{kind}", 40, 24, 8)
+    Image.fromarray(np.zeros((24, 40), np.uint16)).save(tmp_path / f"a.{kind}")
+    assert not read_image(tmp_path / f"a.{kind}", 40, 24, 8).any(), "black is black"
+
+
+@pytest.mark.parametrize("values", [np.float32(0.5), np.float32(200), np.float32(np.nan), np.int32(70_000)])
+def test_numbers_without_a_white_are_refused_not_black(tmp_path: Path, values: np.generic) -> None:
+    Image.fromarray(np.full((24, 40), values)).save(tmp_path / "a.tif")
+    with pytest.raises(Unusable, match=r"^not_8_to_16_bits$"):
+        read_image(tmp_path / "a.tif", 40, 24, 8)
+    with pytest.raises(Unusable, match=r"^not_8_to_16_bits$"):
+        read_photo(tmp_path / "a.tif")
+
+
+def test_every_reason_for_a_photograph_has_words() -> None:
+    assert REASONS.keys() >= {"bits_unclear", "not_8_to_16_bits", "damaged", "too_large", "not_an_image"}

@@ -14,10 +14,12 @@ import torch
 from coco_world import serve
 from PIL import Image
 from pycocotools import mask as coco_mask
+from safetensors import safe_open
 
 from losslab import networks
 from losslab.data.photos import ORIENTATION
 from losslab.inference import model_file
+from losslab.inference.output_names import class_words, find_images
 
 Predict = Callable[..., tuple[int, str]]
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
@@ -260,3 +262,68 @@ def test_the_same_images_give_the_same_bytes(predict: Predict, model: Path, tmp_
     assert names == ["a.compare.png", "a.mask.png", "a.overlay.png", "masks.json"]
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_no_class_overwrites_another_output(predict: Predict, tmp_path: Path) -> None:
+    classes = ["Mask", "overlay", "../mask"]
+    model, plain = (save_model(tmp_path / f"{n}.safetensors", names) for n, names in
+                    (("odd", classes), ("plain", ["red", "green", "blue"])))  # fmt: skip
+    stripes(60, 20, "red", "green", "blue").save(tmp_path / "a.png")
+    for name in ("odd", "plain"):
+        path = model if name == "odd" else plain
+        assert predict("a.png", "--model", path, "--out", name, "--planes", "--threshold", "0.5") == (0, "")
+    for output in ("a.mask.png", "a.overlay.png"):
+        assert (tmp_path / "odd" / output).read_bytes() == (tmp_path / "plain" / output).read_bytes()
+    planes = {path.name for path in (tmp_path / "odd").iterdir()} - {"a.mask.png", "a.overlay.png"}
+    assert planes == {"a.Mask-2.png", "a.overlay-2.png", "a._mask.png"}
+
+
+def test_classes_that_would_share_a_file_have_one_each() -> None:
+    words = class_words(["a b", "a_b", "A/b", "mask", "MASK", "", "é" * 300, "a_b-2"])
+    assert words[:3] == ["a_b", "a_b-2", "A_b-3"]
+    assert len({word.casefold() for word in (*words, "mask", "overlay", "compare")}) == 8 + 3
+    assert all(0 < len(f"{word}.png".encode()) < 200 for word in words)
+
+
+ODD: dict[str, tuple[dict[str, Any], str]] = {
+    "no precision": ({"train": {}}, "does not say its image_size and train"),
+    "a precision of a list": ({"train": {"precision": ["float32"]}}, "does not say its image_size and train"),
+    "another precision": ({"train": {"precision": "float8"}}, "does not say its image_size and train"),
+    "a size in words": ({"image_size": ["16", "24"]}, "does not say its image_size and train"),
+    "a size with a fraction": ({"image_size": [16.0, 24]}, "does not say its image_size and train"),
+    "one side": ({"image_size": [16]}, "does not say its image_size and train"),
+    "an image of gigabytes": ({"image_size": [16384, 16384]}, "its image_size is more than 4096"),
+    "two deviations": ({"std": [1.0, 1.0]}, "is not for images of three channels"),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_odd_metadata_is_one_line(predict: Predict, model: Path, tmp_path: Path, what: str) -> None:
+    change, message = ODD[what]
+    with safe_open(model, "pt") as file:
+        metadata = json.loads(file.metadata()["losslab"])
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    model_file.save(model, state, metadata | change)
+    stripes(40, 40, "red").save(tmp_path / "a.png")
+    status, shown = predict("a.png", "--model", model, "--out", "out")
+    assert (status, len(shown.splitlines())) == (1, 1)
+    assert message in shown
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_one_line(predict: Predict, model: Path, tmp_path: Path, value: float) -> None:
+    with safe_open(model, "pt") as file:
+        metadata = json.loads(file.metadata()["losslab"])
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    state["head.bias"][0] = value
+    model_file.save(model, state, metadata)
+    stripes(40, 40, "red").save(tmp_path / "a.png")
+    status, shown = predict("a.png", "--model", model, "--out", "out")
+    assert (status, len(shown.splitlines())) == (1, 1)
+    assert "has weights that are no numbers" in shown
+
+
+def test_images_whose_names_differ_in_case_only_have_outputs_of_their_own(tmp_path: Path) -> None:
+    names = [source.name for source in find_images(["x/a.png", "y/A.png", "z/a.jpg"], tmp_path)]
+    assert names == ["a", "A-2", "a-3"]

@@ -1,5 +1,7 @@
 """A wrong params.yaml is refused in one line that names the path and what is allowed."""
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,12 @@ from typing import Any
 import pytest
 import yaml
 from projects import ROOT, Project
+from ruamel.yaml import YAML
 
 from losslab import data, losses, networks
 from losslab.errors import InputError
 from losslab.settings import params
+from losslab.settings.plain_yaml import read_yaml
 
 Change = Callable[[dict[str, Any]], Any]
 REGISTRIES = {"datasets": data.registry, "networks": networks.registry, "losses": losses.registry}
@@ -155,3 +159,56 @@ def test_nothing_works_before_all_is_checked(project: Project) -> None:
         assert done.stderr.startswith(f"error: results/plan/{'/'.join((stage, *names))}.json: not found")
     assert [path.name for path in (project.root / "results").iterdir()] == ["tuning"]
     assert not (project.root / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs: 6", "epochs: 010", "010 means different things to different readers of YAML; write a number without"),
+        ("epochs: 6", "epochs: 0o10", "0o10 means different things"),
+        ("epochs: 6", "epochs: 1:30", '1:30 means different things to different readers of YAML; write "1:30" for a'),
+        ("epochs: 6", "epochs: 1_000", "1_000 means different things to different readers of YAML; write a number"),
+        ("lr: 0.004", "lr: 0_1.5", "0_1.5 means different things"),
+        ("flips: true", "flips: yes", 'yes means different things to different readers of YAML; write true, false, or'),
+        ("baseline: bce", "baseline: on", "on means different things"),
+        ("  - bce\n", "  - NO\n", "NO means different things"),
+        ("epochs: 6", "epochs: 6\n  epochs: 7", "the key epochs is given twice; remove one"),
+        ("report:", "train:\n  epochs: 3\nreport:", "the key train is given twice; remove one"),
+    ],
+)  # fmt: skip
+def test_what_two_readers_of_yaml_read_differently_is_one_line(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        params.load(REGISTRIES, path)
+    assert re.search(rf"params\.yaml: not valid YAML: line \d+: {re.escape(message)}", str(caught.value))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_has_one_meaning_is_read_as_dvc_reads_it() -> None:
+    lines = ["1e-3", "-1.5E+3", "1.0e3", "0", "10", "-7", "0.5", "0x1f", "true", "'010'", '"yes"', "bce_dice", "a_b",
+             "c_e", "2017", "1.0", "~", "null", "../a_1/b", "train2017", "{id}_mask.gif", "dlstudio==1.0.9", "none",
+             "e3", "'1_000'", "only", "offset", "3a_4"]  # fmt: skip
+    text = "".join(f"- {json.dumps(line) if line[0] in '{' else line}\n" for line in lines)
+    assert read_yaml(text) == YAML(typ="safe", pure=True).load(text)
+    assert read_yaml("a: &x {b: 1}\nc:\n  <<: *x\n  b: 2") == {"a": {"b": 1}, "c": {"b": 2}}
+
+
+@pytest.mark.parametrize("recipe", [ROOT / "params.yaml", *sorted(ROOT.glob("recipes/*.yaml"))], ids=lambda p: p.name)
+def test_the_projects_own_files_have_one_meaning(recipe: Path) -> None:
+    text = recipe.read_text(encoding="utf-8")
+    assert read_yaml(text) == YAML(typ="safe", pure=True).load(text)
+
+
+@pytest.mark.parametrize("axis", ["datasets", "networks", "losses"])
+def test_names_that_differ_in_case_only_are_one_line(written: Callable[[Change], Path], axis: str) -> None:
+    def change(raw: dict[str, Any]) -> None:
+        name, spec = next(iter(raw[axis].items()))
+        raw[axis] = {name: spec, name.upper(): spec} | raw[axis]
+
+    with pytest.raises(InputError, match=rf"^params\.yaml: {axis}: '\w+' and '\w+' differ in case only; rename one$"):
+        params.load(REGISTRIES, written(change))

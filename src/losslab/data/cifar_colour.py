@@ -138,7 +138,7 @@ def read_batch(path: Path) -> tuple[Array, NDArray[np.int64]]:
     try:
         content = path.read_bytes()
         pickles.check_size(content)
-        batch = pickles.load(io.BytesIO(content))
+        batch = pickles.load(io.BytesIO(content), len(content))
         data, labels = (batch[key] if key in batch else batch[key.encode()] for key in ("data", "labels"))
         if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * SIDE * SIDE,):
             raise InputError("its images are not uint8 of 3 × 32 × 32")

@@ -68,16 +68,19 @@ def write_splits(
             known to be readable, and there is no such list.
 
     Raises:
-        InputError: too many images are unreadable, or no image of a split is left.
+        InputError: too many images are unreadable, no image of a split is left, or the images for training or for
+            validation show nothing of any class.
     """
     unreadable: list[dict[str, Any]] = []
     accounts: dict[str, Any] = {}
     for name, split in splits.items():
         reasons: Counter[str] = Counter()
+        shows_any = False
         with Writer(out / f"{name}.safetensors", dataset=dataset, classes=classes, source=split.source) as writer:
             for image_id, result in split.images:
                 if not isinstance(result, str):
                     writer.append(str(image_id), *result)
+                    shows_any = shows_any or bool(result[1].any())
                     continue
                 reasons[result] += 1
                 unreadable.append({"split": name, "id": image_id, "reason": result})
@@ -87,6 +90,11 @@ def write_splits(
             left_out = dict(Counter(split.left_out) + reasons)  # the sum is without counts of 0
             if not writer.ids:
                 raise InputError(f"no image of {name} is left: {left_out}")
+            if not shows_any and name != "test":
+                raise InputError(
+                    f"none of the {len(writer.ids)} images of {name} shows anything of {', '.join(classes)}: every mask"
+                    " is empty; see the data set's params"
+                )
         accounts[name] = {"kept": len(writer.ids), "left_out": left_out, **split.account}
     listing = {} if max_unreadable is None else {"unreadable": unreadable}
     write_json(out / "extract.json", {**account, "splits": accounts, **listing})

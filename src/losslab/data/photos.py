@@ -30,6 +30,9 @@ TURNS = {
 }
 
 
+BITS_PER_SAMPLE = 258  # TIFF tag
+
+
 class Unusable(Exception):
     """This image is left out; the message is the reason, one word."""
 
@@ -98,9 +101,21 @@ def opened(path: Path, what: str = "") -> Iterator[Image.Image]:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    """RGB of 8 bits. Of 16 bits the upper 8 count, of a TIFF that says 12 the upper 8 of these.
+
+    Raises:
+        Unusable: `bits_unclear` where no value of 16 bits is over 4,095, as if 12 or 8 were meant;
+            `not_8_to_16_bits` for 32-bit and floating-point values, of which no file says what is white.
+    """
     if image.mode.startswith("I;16"):
-        pixels = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(pixels).convert("RGB")
+        values = np.asarray(image).astype(np.uint16)
+        tags = getattr(image, "tag_v2", {})
+        shift = 4 if tags.get(BITS_PER_SAMPLE) in (12, (12,)) else 8
+        if shift == 8 and 0 < values.max() < 1 << 12:
+            raise Unusable("bits_unclear")
+        return Image.fromarray((values >> shift).astype(np.uint8)).convert("RGB")
+    if image.mode in {"I", "F"}:
+        raise Unusable("not_8_to_16_bits")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -20,7 +20,7 @@ from losslab.data.extraction import SplitImages, write_splits
 from losslab.data.sources import pickles
 from losslab.data.sources.archives import open_files
 from losslab.data.sources.downloads import Downloads
-from losslab.data.sources.packages import fetch_package
+from losslab.data.sources.packages import fetch_package, is_package
 from losslab.data.tensors import Array
 from losslab.errors import InputError
 from losslab.results.files import digest
@@ -28,6 +28,7 @@ from losslab.settings.schema import Count, Section
 
 CLASSES = ("rectangle", "triangle", "disk", "oval", "star")
 SIDE = 64
+MAX_FILE = 1 << 31  # bytes of an unpacked file; the largest of the official ones has 1.33 GB
 
 MD5 = {
     "PurdueShapes5MultiObject-10000-train.gz": "0c5562853094ead0c8f078b4f74f9f6b",
@@ -70,12 +71,14 @@ class PurdueShapes(Dataset):
         options = self.download
         names = (options.train_file, options.test_file)
         with Downloads.open() as downloads, tempfile.TemporaryDirectory(dir=raw.parent) as work:
-            if "://" in options.source or "==" not in options.source:
-                path = downloads.file(options.source, options.sha256)
-            elif options.sha256 is None:
-                raise InputError(f"{options.source}: give download.sha256, the checksum of the source distribution")
-            else:
+            if is_package(options.source):
+                if options.sha256 is None:
+                    raise InputError(f"{options.source}: give download.sha256, the checksum of the source distribution")
                 path = fetch_package(options.source, Path(work), options.sha256)
+            elif options.source.startswith(("http://", "https://")) or Path(options.source).exists():
+                path = downloads.file(options.source, options.sha256)
+            else:
+                raise InputError(f"{options.source!r}: neither a package (name==version), a URL nor a folder")
             files = open_files(path, options.source)
             paths = {PurePosixPath(path).name: path for path in reversed(files.names())}
             for name in names:
@@ -120,7 +123,13 @@ def read_file(path: Path) -> tuple[Array, Array]:
     """
     try:
         with gzip.open(path) as file:
-            records, _ = pickles.load(file)
+            length = 0
+            while part := file.read(1 << 20):
+                length += len(part)
+                if length > MAX_FILE:
+                    raise InputError(f"would unpack to more than {MAX_FILE >> 20} MiB: refused")
+            file.seek(0)
+            records, _ = pickles.load(file, length)
         images = np.empty((len(records), 3, SIDE, SIDE), np.uint8)
         masks = np.empty((len(records), len(CLASSES), SIDE, SIDE), np.uint8)
         for index in range(len(records)):
@@ -132,8 +141,6 @@ def read_file(path: Path) -> tuple[Array, Array]:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except MemoryError:
-        raise
     except Exception as error:  # a damaged pickle can raise anything
         raise InputError(f"{path}: damaged, or not a PurdueShapes file ({type(error).__name__}: {error})") from None
     return images, masks

@@ -11,13 +11,11 @@ folder gets
 - `NAME.compare.png` if models are compared: the overlay of each, side by side.
 """
 
-import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import torch
@@ -32,10 +30,14 @@ from losslab.data.sources.http import Fetcher, Patience
 from losslab.errors import InputError
 from losslab.inference import devices, forward, model_file
 from losslab.inference.model_file import Model
+from losslab.inference.output_names import Source, class_words, find_images, image_ids, is_url
 from losslab.inference.overlays import ClassNumbers, Pixels, class_colours, mask_image, overlay, side_by_side
 from losslab.results.files import atomic_file, write_json
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+MAX_SIDE = 4096  # the largest `image_size` that data sets are extracted at
+PRECISIONS = ("auto", "float32", "bfloat16")
+NETWORK_PIXELS = 1 << 22  # of the images that the network sees at once: 16 of 512 × 512
+MAX_CLASSES = 255  # a mask's pixels are bytes
 BATCH_IMAGES, BATCH_PIXELS = 16, 50_000_000
 REASONS = {
     "missing": "not found",
@@ -43,15 +45,9 @@ REASONS = {
     "not_an_image": "not an image that can be read (JPEG, PNG, WebP, BMP, TIFF or GIF)",
     "too_large": f"more than {MAX_PIXELS // 10**6} million pixels",
     "damaged": "damaged, or cut short",
+    "bits_unclear": "16 bits a pixel, no value over 4,095: save it with 8 bits",
+    "not_8_to_16_bits": "32-bit or floating-point values: save it with 8 bits",
 }
-
-
-@dataclass(frozen=True)
-class Source:
-    """One image: what the user called it, and the name of its outputs below the output folder."""
-
-    given: str
-    name: str
 
 
 @dataclass(frozen=True)
@@ -71,9 +67,14 @@ class Segmenter:
         images = images.contiguous().to(next(self.model.network.parameters()).device)
         model = self.model
         batches = forward.predict_batches(
-            model.network, model.loss, images, model.normalise, batch_size=len(images), dtype=self.dtype
+            model.network,
+            model.loss,
+            images,
+            model.normalise,
+            batch_size=max(1, NETWORK_PIXELS // (height * width)),
+            dtype=self.dtype,
         )
-        return next(batches)[2]
+        return torch.cat([batch[2] for batch in batches])
 
     def planes(self, probabilities: Tensor, size: tuple[int, int]) -> Iterator[tuple[Tensor, Tensor]]:
         """Class by class, at full size `(width, height)`: mask, bool `[H, W]`, and probabilities, float32 `[H, W]`.
@@ -122,6 +123,7 @@ def run(
     segmenters = load_segmenters(list(dict.fromkeys((model, *compare))), threshold)
     first, classes = segmenters[0], segmenters[0].model.classes
     colours = class_colours(len(classes))
+    words = class_words(classes)
     sources = find_images(images, out)
     ids = image_ids(sources)
     results: list[dict[str, Any]] = []
@@ -146,8 +148,7 @@ def run(
             for number, (mask, full) in enumerate(first.planes(probabilities[0][index], photo.size), start=1):
                 name, plane = classes[number - 1], mask.cpu().numpy().view(np.uint8)
                 if planes:
-                    safe = re.sub(r"[^\w-]+", "_", name)
-                    save_png(out / f"{source.name}.{safe}.png", Image.fromarray(plane * 255))
+                    save_png(out / f"{source.name}.{words[number - 1]}.png", Image.fromarray(plane * 255))
                 if coco and plane.any():
                     results.append(coco_result(ids[source], number, name, plane, float(full[mask].mean())))
     if coco:
@@ -174,56 +175,28 @@ def load_segmenters(paths: Sequence[Path], threshold: float | None) -> list[Segm
                 f"{path}: its classes are {', '.join(model.classes)}; those of {paths[0]} are "
                 f"{', '.join(segmenters[0].model.classes)}; only models of the same classes can be compared"
             )
-        if len(model.metadata.get("image_size", ())) != 2 or "train" not in model.metadata:
-            raise InputError(f"{path}: does not say its image_size and train; train it again")
+        if reason := _why_unfit(model):
+            raise InputError(f"{path}: {reason}; train it again")
         dtype = devices.compute_dtype(model.metadata["train"]["precision"], devices.cpu_precision(), device)
         label = f"{path.parent.name} {path.stem}"
         segmenters.append(Segmenter(model, label, dtype, model.threshold if threshold is None else threshold))
     return segmenters
 
 
-def find_images(images: Iterable[str], out: Path) -> list[Source]:
-    """The images, each once, with a name of its own; in a folder, those that its files' suffixes say are images.
-
-    Raises:
-        InputError: a folder has no image, or it is the output folder.
-    """
-    given: dict[str, str] = {}  # what → wanted name
-    for image in images:
-        if is_url(image):
-            last = unquote(re.split(r"[?#]", image)[0].rpartition("/")[2])
-            given.setdefault(image, re.sub(r"[^\w .()-]+", "_", Path(last).stem) or "image")
-            continue
-        path = Path(image)
-        if not path.is_dir():
-            given.setdefault(image, path.stem)
-            continue
-        if out.resolve() in (path.resolve(), *path.resolve().parents):
-            raise InputError(f"{out}: that is where the images are; name another folder for the masks")
-        below = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
-        # A second run does not take the masks of the first for images.
-        below = [file for file in below if out.resolve() not in file.resolve().parents]
-        if not below:
-            raise InputError(f"{path}: no image in this folder ({', '.join(sorted(SUFFIXES))})")
-        for file in below:
-            given.setdefault(str(file), str(file.relative_to(path).with_suffix("")))
-    sources, taken = [], set()
-    for what, wanted in given.items():
-        name, number = wanted, 1
-        while name in taken:
-            number += 1
-            name = f"{wanted}-{number}"
-        taken.add(name)
-        sources.append(Source(what, name))
-    return sources
-
-
-def image_ids(sources: Sequence[Source]) -> dict[Source, int | str]:
-    """COCO's ids: the number that each name is (`000000000139.jpg`), or the name if not all are different numbers."""
-    names = [Path(source.name).name for source in sources]
-    if all(name.isdecimal() for name in names) and len({int(name) for name in names}) == len(names):
-        return {source: int(name) for source, name in zip(sources, names, strict=True)}
-    return {source: source.name for source in sources}
+def _why_unfit(model: Model) -> str:
+    """What keeps a model from being used on photographs; empty if nothing does. The file can come from anywhere."""
+    size, precision = model.metadata.get("image_size"), model.metadata.get("train", {}).get("precision")
+    if not isinstance(size, list) or [type(side) for side in size] != [int, int] or precision not in PRECISIONS:
+        return "does not say its image_size and train"
+    if max(size) > MAX_SIDE:
+        return f"its image_size is more than {MAX_SIDE}"
+    if len(model.normalise.mean) != 3 or len(model.normalise.std) != 3:
+        return "is not for images of three channels"
+    if len(model.classes) > MAX_CLASSES:
+        return f"has more than {MAX_CLASSES} classes"
+    if not all(bool(tensor.isfinite().all()) for tensor in model.network.state_dict().values()):
+        return "has weights that are no numbers"
+    return ""
 
 
 def batched(sources: Sequence[Source], failed: list[str]) -> Iterator[list[tuple[Source, Image.Image]]]:
@@ -269,11 +242,6 @@ def coco_result(image: int | str, category: int, name: str, plane: Pixels, score
     segmentation = {"size": list(rle["size"]), "counts": rle["counts"].decode()}
     what = {"image_id": image, "category_id": category, "category": name}
     return {**what, "segmentation": segmentation, "score": round(score, 6)}
-
-
-def is_url(image: str) -> bool:
-    """Whether it is to be fetched."""
-    return image.startswith(("http://", "https://"))
 
 
 def save_png(path: Path, image: Image.Image) -> None:

@@ -14,6 +14,7 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from losslab.errors import InputError, did_you_mean
+from losslab.settings.plain_yaml import read_yaml
 from losslab.settings.registry import Registry
 from losslab.settings.schema import Count, Fraction, NonNegative, Positive, Section, Seed, explain, invalid, refuse_bomb
 
@@ -142,8 +143,13 @@ class Params(Section):
     @model_validator(mode="after")
     def _names_are_defined(self) -> "Params":
         for kind in KINDS:
+            defined = getattr(self, kind)
+            folded: dict[str, str] = {}
+            for name in defined:
+                if (other := folded.setdefault(name.casefold(), name)) != name:
+                    # They become file names, which some systems do not tell apart.
+                    raise invalid(kind, f"'{other}' and '{name}' differ in case only; rename one", name)
             for name in getattr(self.grid, kind):
-                defined = getattr(self, kind)
                 if name not in defined:
                     raise invalid(
                         f"grid.{kind}",
@@ -167,7 +173,7 @@ def load(registries: Mapping[str, Registry[Any]] | None = None, path: Path = PAR
         InputError: the file is missing, is not YAML, or breaks the schema; a line for each thing wrong.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path.read_text(encoding="utf-8"))
         refuse_bomb(raw)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run this where dvc.yaml and params.yaml are") from None

@@ -1,5 +1,6 @@
 """Annotation files, right and wrong, and which images are selected from them."""
 
+import codecs
 import json
 import os
 import subprocess
@@ -244,3 +245,26 @@ def test_a_file_of_full_coco_size_is_selected_from_within_30_seconds_and_2_gb(tm
     assert selected == records > 1000
     assert seconds < 30
     assert peak < 2e9
+
+
+@pytest.mark.parametrize("place", ["images.0.id", "images.0.width", "annotations.0.id", "annotations.0.iscrowd",
+                                   "categories.0.id", "images.0.extra", "annotations.0.segmentation"])  # fmt: skip
+def test_a_number_of_5000_digits_is_one_line(place: str) -> None:
+    kind, index, key = place.split(".")
+    file = coco_file(2)
+    file[kind][int(index)][key] = {"size": [32, 32], "counts": "HERE"} if key == "segmentation" else "HERE"
+    text = encoded(file).replace(b'"HERE"', b"[HERE]" if key == "segmentation" else b"HERE")
+
+    def read_all() -> None:
+        content = read(text.replace(b"HERE", b"9" * 5000), "a.json")
+        content.records([0])
+        content.segmentation(0)
+
+    with pytest.raises(InputError, match=r"^a\.json: ") as caught:
+        read_all()
+    assert len(str(caught.value)) < 300
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_byte_order_mark_is_no_error() -> None:
+    assert read(codecs.BOM_UTF8 + encoded(coco_file(3)), "a.json").names == ["cell", "dust"]

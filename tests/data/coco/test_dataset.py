@@ -421,3 +421,22 @@ def test_binary_planes_hold_every_class(tmp_path: Path) -> None:
     assert store.classes == ("foreground",)
     assert store.masks.shape[1] == 1
     assert store.masks.any(axis=(1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("link", ["image", "split", "annotations"])
+@pytest.mark.parametrize("pattern", ["", "/{split}/{file_name}"])
+def test_a_link_that_leads_out_of_the_source_is_not_followed(tmp_path: Path, link: str, pattern: str) -> None:
+    source = write_set(tmp_path / "set", coco_file())
+    inner = {"image": "all/0003.png", "split": "all", "annotations": "annotations/instances_all.json"}[link]
+    (source / inner).rename(tmp_path / "outside")
+    (source / inner).symlink_to(tmp_path / "outside")
+    (tmp_path / "raw").mkdir()
+    with pytest.raises(InputError, match=r"is a link that leads out of .*/set: refused; put a copy") as caught:
+        dataset(source, images=f"{source}{pattern}").fetch(tmp_path / "raw")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_source_that_is_itself_a_link_is_read(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", coco_file())
+    (tmp_path / "link").symlink_to("set")
+    assert run(dataset(tmp_path / "link"), tmp_path)["source_images"] == 12

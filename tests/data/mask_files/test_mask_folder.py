@@ -216,9 +216,15 @@ def test_what_cannot_be_used_is_counted_and_listed(tmp_path: Path) -> None:
 
 
 def test_an_empty_mask_is_kept(tmp_path: Path) -> None:
-    download = label_maps(tmp_path / "set", np.zeros((SIDE, SIDE + 6), np.uint8), Image.fromarray)
-    splits, _ = run(dataset("mask_folder", download, CAR), tmp_path / "work")
-    assert splits["train"].masks.sum() == 0
+    folder = carvana(tmp_path / "set", 30)
+    mask = min(folder.rglob("*_mask.gif"))
+    Image.new("L", Image.open(mask).size).save(mask)
+    splits, _ = run(dataset("mask_folder", {"images": str(folder)} | CARVANA, CAR), tmp_path / "work")
+    assert sum(len(split.ids) for split in splits.values()) == 30
+    empty = [
+        name for split in splits.values() for name, one in zip(split.ids, split.masks, strict=True) if not one.any()
+    ]
+    assert [Path(name).stem for name in empty] == [mask.stem.removesuffix("_mask")]
 
 
 def test_the_most_images_of_a_split_are_drawn_by_the_seed(tmp_path: Path) -> None:

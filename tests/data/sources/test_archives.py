@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -99,3 +100,59 @@ def test_what_is_no_archive_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(InputError, match="file: neither a folder nor a whole zip or tar archive"):
         archives.open_files(tmp_path / "file", "file")
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(
+    tmp_path: Path, pack: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "ALWAYS", 1 << 20)
+    zeros = {str(number): bytes(1 << 20) for number in range(8)}
+    pack(tmp_path / "bomb", **zeros)
+    assert (tmp_path / "bomb").stat().st_size < 1 << 14
+    files = archives.open_files(tmp_path / "bomb", "bomb")
+    for act in (files.names, lambda: files.copy({name: tmp_path / "out" / name for name in zeros})):
+        with pytest.raises(InputError, match=r"^bomb: would unpack to more than \d MiB: refused$"):
+            act()
+    assert sum(path.stat().st_size for path in (tmp_path / "out").rglob("*")) <= 2 << 20 if pack is tarred else True
+    noise = {str(number): os.urandom(1 << 20) for number in range(4)}
+    pack(tmp_path / "noise", **noise)
+    assert archives.open_files(tmp_path / "noise", "noise").names() == [*noise]
+
+
+def test_a_zip_member_that_writes_more_than_it_says_is_refused(tmp_path: Path) -> None:
+    zipped(tmp_path / "zip", file=bytes(1 << 20))
+    content = (tmp_path / "zip").read_bytes()
+    assert content.count((1 << 20).to_bytes(4, "little")) == 2
+    (tmp_path / "zip").write_bytes(content.replace((1 << 20).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+    with pytest.raises(InputError, match="zip: damaged"):
+        archives.open_files(tmp_path / "zip", "zip").copy({"file": tmp_path / "file"})
+    assert (tmp_path / "file").stat().st_size <= 10
+
+
+def test_a_tar_with_a_name_without_end_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_HEADER", 1000)
+    for place, form in ((0, tarfile.PAX_FORMAT), (1, tarfile.PAX_FORMAT), (0, tarfile.GNU_FORMAT)):
+        with tarfile.open(tmp_path / "tar", "w:gz", format=form) as tar:
+            for _ in range(place):
+                tar.addfile(tarfile.TarInfo("fine"))
+            tar.addfile(tarfile.TarInfo("n" * 2000))
+        with pytest.raises(InputError, match=r"^tar: damaged.*: a file's name would have \d+ bytes: refused$"):
+            archives.open_files(tmp_path / "tar", "tar").names()
+
+
+def test_a_link_that_leads_out_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    folder = tmp_path / "folder"
+    (folder / "in").mkdir(parents=True)
+    (folder / "file").write_text("file")
+    (folder / "within").symlink_to("file")
+    (folder / "in/out").symlink_to("../../secret")
+    (tmp_path / "link to the folder").symlink_to("folder")
+    for path in (folder, tmp_path / "link to the folder"):
+        files = archives.open_files(path, "folder")
+        assert files.copy({"within": tmp_path / "copy"}) == set()
+        with pytest.raises(InputError, match=r"in/out: is a link that leads out of .*: refused; put a copy"):
+            files.copy({"in/out": tmp_path / "out"})
+    assert (tmp_path / "copy").read_text() == "file"
+    assert not (tmp_path / "out").exists()

@@ -4,6 +4,7 @@ The official file has 860,001 annotations in 448 MB. Outlines are most of it and
 selected, so they stay undecoded; everything else is decoded into typed records and checked by whole columns.
 """
 
+import codecs
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -80,7 +81,9 @@ class Annotations:
     def records(self, indices: Iterable[int]) -> list[dict[str, Any]]:
         """Everything that the file says of some images."""
         raws = msgspec.json.decode(self._image_records, type=list[Raw])
-        return [msgspec.json.decode(raws[index]) for index in indices]
+        return [
+            _decode(raws[index], dict[str, Any], f"{self.source}: image {self.image_ids[index]}") for index in indices
+        ]
 
     def segmentation(self, index: int) -> Raw:
         """The JSON of one annotation's outline.
@@ -100,7 +103,7 @@ def read(text: bytes, source: str) -> Annotations:
         InputError: broken JSON, a missing or mistyped key, a repeated id, an annotation whose image or category does
             not exist, a file name that leads out of its folder. The message names the record.
     """
-    file = _decode(text, _File, source)
+    file = _decode(text.removeprefix(codecs.BOM_UTF8), _File, source)
     images = _decode(file.images, list[_Image], source, "$.images")
     annotations, categories = file.annotations, file.categories
     for index, image in enumerate(images):
@@ -128,7 +131,7 @@ def read(text: bytes, source: str) -> Annotations:
 def _decode(text: bytes | Raw, kind: Any, source: str, place: str = "$") -> Any:
     try:
         return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # a ValueError: a number too long to be read
         what = str(error).replace("`$", f"`{place}")
         raise InputError(f"{source}: {what}") from None
 

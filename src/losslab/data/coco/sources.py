@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from losslab.data.sources.archives import open_files, safe_name
+from losslab.data.sources.archives import check_inside, open_files, safe_name
 from losslab.data.sources.downloads import Downloads
 from losslab.errors import InputError, did_you_mean
 
@@ -29,6 +29,7 @@ def annotation_text(location: str, inside: str, sha256: str | None, downloads: D
         file = next((p for p in (path / inside, path / Path(inside).name) if p.is_file()), None)
         if file is None:
             raise InputError(f"{location}: holds no {inside}")
+        check_inside(file, path)
         return file.read_bytes(), str(file)
     if path.is_file() and not location.endswith(".zip") and not zipfile.is_zipfile(path):
         return path.read_bytes(), location
@@ -54,6 +55,8 @@ def bring_images(
     location = pattern.replace("{split}", split)
     if "{" not in location and location.endswith(".zip"):
         return _bounded(location, _from_archive(location, split, records, downloads), most_absent)
+    fixed = pattern.partition("{")[0]
+    folder = Path(pattern if fixed == pattern else fixed.rpartition("/")[0] + "/" * ("/" in fixed))
     if "{" not in location:
         if "://" not in location and not Path(location).is_dir():
             raise InputError(f"{location}: no such folder; see download.images")
@@ -71,6 +74,7 @@ def bring_images(
     unfound = {target: "missing" for target, place in places.items() if not Path(place).is_file()}
     lacking = _bounded(location, unfound, most_absent)
     for target in places.keys() - lacking.keys():
+        check_inside(Path(places[target]), folder)
         # A copy, not a link: DVC makes files read-only when it takes them over, and these are the user's.
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(places[target], target)

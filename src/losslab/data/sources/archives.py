@@ -1,7 +1,7 @@
 """Files by name from a folder, a zip or a tar (plain or compressed), each the same way.
 
-An archive comes from anywhere: nothing leaves it under a name that could land outside, and nothing larger than a
-bound is unpacked.
+An archive comes from anywhere: nothing leaves it under a name that could land outside, and nothing is unpacked that is
+larger than a bound or out of proportion to the archive. Of a folder no link is followed that leads out of it.
 """
 
 import gzip
@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +22,16 @@ from losslab.errors import InputError
 
 MAX_FILE = 1 << 28  # bytes of one file
 MAX_ALL = 1 << 38  # bytes that an archive unpacks to
+PROPORTION, ALWAYS = 100, 1 << 30  # so many times its size, and so many bytes, may any archive unpack to
+MAX_HEADER = 1 << 20  # bytes; what tells a long name in a tar
+MAX_NAMES = 1 << 21
+LONG_NAMES = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 BROKEN = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -50,7 +61,9 @@ class Files(ABC):
     def names(self) -> list[str]:
         """Names of the files, sorted, without what file systems and packers leave, such as `.DS_Store`, `__MACOSX`."""
         with self._naming_what_breaks():
-            names = [name for name, _, _ in self._members()]
+            names = [name for name, _, _ in islice(self._members(), MAX_NAMES + 1)]
+        if len(names) > MAX_NAMES:
+            raise InputError(f"{self.location}: holds more than {MAX_NAMES} files: refused")
         return sorted(n for n in names if not any(part.startswith((".", "__MACOSX")) for part in n.split("/")))
 
     def read(self, name: str, most: int) -> bytes:
@@ -63,6 +76,7 @@ class Files(ABC):
             for member, size, opened in self._members():
                 if member == name:
                     self._check_size(name, size, most)
+                    self._check_all(size)
                     try:
                         with opened() as file:
                             content: bytes = file.read()
@@ -116,6 +130,11 @@ class Files(ABC):
         if size > most:
             raise InputError(f"{self.location}: {name} would unpack to more than {most >> 20} MiB: refused")
 
+    def _check_all(self, total: int) -> None:
+        most = min(MAX_ALL, ALWAYS + PROPORTION * self.path.stat().st_size)
+        if total > most:
+            raise InputError(f"{self.location}: would unpack to more than {most >> 20} MiB: refused")
+
     def _safe(self, name: str) -> str:
         if not safe_name(name):
             raise InputError(f"{self.location}: holds a file with the unsafe name {name!r}: refused")
@@ -135,11 +154,12 @@ def open_files(path: Path, location: str) -> Files:
     if zipfile.is_zipfile(path):
         return _Zip(path, location)
     try:
-        if tarfile.is_tarfile(path):
-            return _Tar(path, location)
+        tarfile.open(path, tarinfo=_Header).close()
+        return _Tar(path, location)
+    except tarfile.TarError:
+        raise InputError(f"{location}: neither a folder nor a whole zip or tar archive") from None
     except BROKEN as error:
         raise InputError(f"{location}: damaged: {error}") from None
-    raise InputError(f"{location}: neither a folder nor a whole zip or tar archive")
 
 
 def safe_name(name: str) -> bool:
@@ -154,6 +174,16 @@ def safe_name(name: str) -> bool:
     )
 
 
+def check_inside(path: Path, folder: Path) -> None:
+    """Refuse a file that lies in the folder by its name only, by way of a link.
+
+    Raises:
+        InputError: it does.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{path}: is a link that leads out of {folder}: refused; put a copy of the file in its place")
+
+
 class _Folder(Files):
     def _members(self) -> Iterator[Member]:
         for path in self.path.rglob("*"):
@@ -163,6 +193,7 @@ class _Folder(Files):
     def copy(self, targets: Mapping[str, Path], failed: dict[str, str] | None = None) -> set[str]:
         present = {name: target for name, target in targets.items() if (self.path / name).is_file()}
         for name, target in present.items():
+            check_inside(self.path / name, self.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             # A copy, not a link: DVC makes files read-only when it takes them over, and these are the user's.
             shutil.copyfile(self.path / name, target)
@@ -172,18 +203,28 @@ class _Folder(Files):
 class _Zip(Files):
     def _members(self) -> Iterator[Member]:
         with zipfile.ZipFile(self.path) as archive:
+            # What says that it is larger is not unpacked.
+            self._check_all(sum(info.file_size for info in archive.infolist() if info.file_size <= MAX_FILE))
             for name, info in archive.NameToInfo.items():  # of several files of one name the last
                 if not info.is_dir():
                     yield self._safe(name), info.file_size, partial(archive.open, name)
 
 
+class _Header(tarfile.TarInfo):
+    """What a tar says of a member. A long name has a length of its own, and would be read whole."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type in LONG_NAMES and self.size > MAX_HEADER:
+            raise ValueError(f"a file's name would have {self.size} bytes: refused")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+
 class _Tar(Files):
     def _members(self) -> Iterator[Member]:
         total = 0
-        with tarfile.open(self.path) as archive:
+        with tarfile.open(self.path, tarinfo=_Header) as archive:
             for member in archive:
-                total += member.size
-                if total > MAX_ALL:
-                    raise InputError(f"{self.location}: would unpack to more than {MAX_ALL >> 30} GiB: refused")
+                total += tarfile.BLOCKSIZE + member.size
+                self._check_all(total)
                 if member.isreg():  # links, folders and devices are not files
                     yield self._safe(member.name.removeprefix("./")), member.size, partial(archive.extractfile, member)

@@ -31,6 +31,7 @@ CHUNK = 1 << 16
 REDIRECTS = Retry(total=None, connect=0, read=0, other=0, redirect=20)
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
 ABSENT = {403, 404, 410}  # object stores answer 403 for a file that is not there
+MAX_DOWNLOAD = 1 << 40  # bytes; whatever fills a disk is no data set
 PROGRESS = 1 << 20  # an attempt that brought this many bytes was worth making: the count of failures starts again
 
 
@@ -71,8 +72,8 @@ class _Part(msgspec.Struct):
 class Fetcher:
     """Fetches files, several at a time, over kept connections; when a server asks for quiet, all of them wait."""
 
-    def __init__(self, patience: Patience = Patience()) -> None:
-        self.patience = patience
+    def __init__(self, patience: Patience = Patience(), certificates: str | None = None) -> None:
+        self.patience, self.certificates = patience, certificates
         self._pools: dict[str | None, PoolManager] = {}  # by proxy
         self._quiet_until = 0.0
         self._stopped = threading.Event()
@@ -84,12 +85,15 @@ class Fetcher:
         for pool in self._pools.values():
             pool.clear()
 
-    def fetch(self, url: str, path: Path, sha256: str | None = None, *, progress: bool = False) -> None:
+    def fetch(
+        self, url: str, path: Path, sha256: str | None = None, *, most: int = MAX_DOWNLOAD, progress: bool = False
+    ) -> None:
         """Download `url` to `path`, unless it is there already (and has the checksum).
 
         Raises:
             Absent: the server has no such file.
-            InputError: the server cannot be reached or answers with an error, or the checksum is another.
+            InputError: the server cannot be reached or answers with an error, the file has more than `most` bytes, or
+                the checksum is another.
         """
         if path.exists():
             if sha256 is None or digest(path, "sha256") == sha256:
@@ -102,7 +106,7 @@ class Fetcher:
             before = _size(part)
             try:
                 self._keep_quiet()
-                self._attempt(url, part, record, progress)
+                self._attempt(url, part, record, most, progress)
                 break
             except _Again as error:
                 failure, wait = error, error.wait
@@ -150,7 +154,7 @@ class Fetcher:
             self._stopped.clear()
         return absent
 
-    def _attempt(self, url: str, part: Path, record: Path, progress: bool) -> None:
+    def _attempt(self, url: str, part: Path, record: Path, most: int, progress: bool) -> None:
         """One request: for the whole file, or for what `part` lacks."""
         known = _read_record(record)
         offset = _size(part) if known else 0
@@ -180,6 +184,8 @@ class Fetcher:
                         file.write(chunk)
                         bar.update(len(chunk))
                         received += len(chunk)
+                        if first + received > most:
+                            raise InputError(f"{url}: has more than {most} bytes: refused")
                         seconds = time.monotonic() - started
                         if seconds > self.patience.stall and received < seconds * self.patience.slowest:
                             raise _Again(f"the server stalls: {received} bytes in {seconds:.0f} s")
@@ -197,7 +203,9 @@ class Fetcher:
         address = parse_url(url)
         proxies = {} if proxy_bypass(address.host or "") else getproxies()
         proxy = proxies.get(address.scheme or "", proxies.get("all"))
-        pool = self._pools.get(proxy) or self._pools.setdefault(proxy, _open_pool(proxy))
+        pool = self._pools.get(proxy) or self._pools.setdefault(proxy, _open_pool(proxy, self.certificates))
+        if address.auth:
+            headers = headers | make_headers(basic_auth=unquote(address.auth))
         return pool.request(
             "GET", url, headers=headers, preload_content=False, retries=REDIRECTS, timeout=self.patience.stall
         )
@@ -223,8 +231,8 @@ class Fetcher:
             raise InputError("stopped")
 
 
-def _open_pool(proxy: str | None) -> PoolManager:
-    certificates = os.environ.get("SSL_CERT_FILE") or certifi.where()
+def _open_pool(proxy: str | None, certificates: str | None) -> PoolManager:
+    certificates = certificates or os.environ.get("SSL_CERT_FILE") or certifi.where()
     if proxy is None:
         return PoolManager(maxsize=CONNECTIONS, ca_certs=certificates)
     user = parse_url(proxy).auth

@@ -3,24 +3,51 @@
 import pickle
 import pickletools
 import re
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from gzip import GzipFile
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from losslab.errors import InputError
 
+LEAST_MEMORY, MOST_MEMORY = 1 << 26, 5 << 29  # bytes
+GROWTH = 8  # a number of two bytes in the file is eight in a list, and lists grow by copying
 PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
 
 
-def load(file: BinaryIO | GzipFile) -> Any:
-    """The content of a pickle, of any protocol and of either Python.
+def load(file: BinaryIO | GzipFile, length: int) -> Any:
+    """The content of a pickle of `length` bytes, of any protocol and of either Python.
 
     Raises:
-        InputError: it asks for something else than arrays of numbers.
+        InputError: it asks for something else than arrays of numbers, or for memory out of proportion to its length.
         Exception: it is damaged; a damaged pickle can raise anything.
     """
-    return _Unpickler(file, encoding="latin1").load()
+    memory = min(LEAST_MEMORY + GROWTH * length, MOST_MEMORY)
+    try:
+        with _at_most(memory):
+            return _Unpickler(file, encoding="latin1").load()
+    except MemoryError:
+        raise InputError(f"takes more than {memory >> 20} MiB of memory: refused") from None
+
+
+@contextmanager
+def _at_most(memory: int) -> Iterator[None]:
+    """This process can take so many bytes more and no others, where the system can say and limit what it has."""
+    statistics = Path("/proc/self/statm")
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = soft
+    if statistics.exists():
+        taken = int(statistics.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        most = min((bound for bound in (soft, hard, taken + memory) if bound != resource.RLIM_INFINITY), default=soft)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def check_size(content: bytes) -> None:
