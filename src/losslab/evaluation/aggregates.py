@@ -49,15 +49,10 @@ class Draws:
         return quotient(np.where(present, formula(tp, fp, fn), 0.0).sum(-1), present.sum(-1))
 
     def mean_over_images(self, values: Floats) -> Floats:
-        """As the function of this name."""
-        return mean_over_images(values, self.sums)
-
-
-def mean_over_images(values: Floats, sums: Sums) -> Floats:
-    """`[D, S]`: the mean of `image_means` over the images that have any."""
-    per_image = image_means(values)
-    has_any: NDArray[np.bool_] = ~np.isnan(per_image)
-    return quotient(sums(np.where(has_any, per_image, 0.0).T), sums(has_any.T))
+        """`[D, S]`: the mean of `image_means` over the images that have any."""
+        per_image = image_means(values)
+        has_any: NDArray[np.bool_] = ~np.isnan(per_image)
+        return quotient(self.sums(np.where(has_any, per_image, 0.0).T), self.sums(has_any.T))
 
 
 def image_means(values: Floats) -> Floats:

@@ -37,10 +37,10 @@ class ThresholdCurve:
         self.histogram += torch.bincount(index.flatten(), minlength=len(self.histogram))
 
     def miou(self) -> Tensor:
-        """float64 `[129]`: mIoU at threshold k/128."""
+        """float64 `[129]`: mIoU, over the classes that the truth holds, at threshold k/128; NaN if it holds none."""
         per_class = self.histogram.view(self.classes, 2, BINS + 1).flip(-1).cumsum(-1).flip(-1)
         fp, tp = per_class[:, 0].double(), per_class[:, 1].double()
-        return mean_over_present(iou(tp, fp, tp[:, :1] - tp), tp[:, 0] > 0)
+        return iou(tp, fp, tp[:, :1] - tp)[tp[:, 0] > 0].mean(0)
 
     def best(self) -> tuple[float, float]:
         """(threshold, mIoU) at the threshold in (0, 1) with the highest mIoU; of equals the middle of the first row of
@@ -55,8 +55,3 @@ class ThresholdCurve:
     def fixed(self) -> float:
         """mIoU at threshold 0.5."""
         return float(self.miou()[int(FIXED_THRESHOLD * BINS)])
-
-
-def mean_over_present(per_class: Tensor, present: Tensor) -> Tensor:
-    """Mean over the classes (dimension 0) that the truth holds; NaN if it holds none."""
-    return per_class[present].mean(0)

@@ -52,13 +52,7 @@ def forward(network: nn.Module, images: Tensor, normalise: Normalisation, dtype:
 
 @torch.no_grad()
 def predict_batches(
-    network: nn.Module,
-    loss: Loss,
-    images: Tensor,
-    normalise: Normalisation,
-    *,
-    batch_size: int,
-    dtype: torch.dtype,
+    network: nn.Module, loss: Loss, images: Tensor, normalise: Normalisation, *, batch_size: int, dtype: torch.dtype
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Batch by batch: which images, their logits and their probabilities `[n, C, H, W]`."""
     network.eval()

@@ -15,6 +15,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -207,15 +208,11 @@ def find_images(images: Iterable[str], out: Path) -> list[Source]:
             raise InputError(f"{path}: no image in this folder ({', '.join(sorted(SUFFIXES))})")
         for file in below:
             given.setdefault(str(file), str(file.relative_to(path).with_suffix("")))
-    sources, taken = [], set()
+    named: dict[str, str] = {}  # name → what
     for what, wanted in given.items():
-        name, number = wanted, 1
-        while name in taken:
-            number += 1
-            name = f"{wanted}-{number}"
-        taken.add(name)
-        sources.append(Source(what, name))
-    return sources
+        name = next(n for k in count(1) if (n := wanted if k == 1 else f"{wanted}-{k}") not in named)
+        named[name] = what
+    return [Source(what, name) for name, what in named.items()]
 
 
 def image_ids(sources: Sequence[Source]) -> dict[Source, int | str]:

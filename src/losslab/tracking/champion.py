@@ -7,6 +7,7 @@ weights, which no code of this project and no unpickling is needed to load.
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,21 +60,20 @@ def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row
         NotExportable: the network cannot be exported.
         MlflowException: whatever MLflow has to say.
     """
-    name, md5 = _model_name(run), digest(paths.model_file(run.cell, run.seed))
+    name, md5 = f"losslab-{run.cell.dataset}", digest(paths.model_file(run.cell, run.seed))
     versions = client.search_model_versions(f"name = '{name}'")
     version = next((one for one in versions if one.tags.get("model_md5") == md5), None)
     if version is None:
-        version = _add_version(client, experiment, run_id, run, row, md5)
+        version = _add_version(client, experiment, run_id, run, row, name, md5)
     if ALIAS not in client.get_model_version(name, version.version).aliases:
         client.set_registered_model_alias(name, ALIAS, version.version)
 
 
-def _model_name(run: Run) -> str:
-    return f"losslab-{run.cell.dataset}"
+def _add_version(
+    client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Standing, name: str, md5: str
+) -> Any:
+    from mlflow.models import Model
 
-
-def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Standing, md5: str) -> Any:
-    name = _model_name(run)
     metric = METRICS[RANKED_BY]
     mean, low, high = (metric.text(value) for value in (row.mean, row.low, row.high))
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +83,10 @@ def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run,
         model = client.create_logged_model(
             experiment, name=f"{run.cell.network}-{run.cell.loss}", source_run_id=run_id, model_type="segmentation"
         )
-        _name(draft, model.model_id, model.artifact_location)
+        description = Model.load(str(draft))  # says where it now belongs
+        description.model_id = description.model_uuid = model.model_id
+        description.artifact_path = model.artifact_location
+        description.save(str(draft / "MLmodel"))
         client.log_model_artifacts(model.model_id, str(draft))
         client.finalize_logged_model(model.model_id, "READY")
     if not client.search_registered_models(f"name = '{name}'"):
@@ -92,13 +95,7 @@ def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run,
         name,
         f"models:/{model.model_id}",
         run_id,
-        tags={
-            "model_md5": md5,
-            "dataset": run.cell.dataset,
-            "network": run.cell.network,
-            "loss": run.cell.loss,
-            "seed": str(run.seed),
-        },
+        tags=asdict(run.cell) | {"model_md5": md5, "seed": str(run.seed)},
         description=f"{run.cell.network} trained with {run.cell.loss}, seed {run.seed}. Over {row.seeds} seeds, test "
         f"{metric.title} is {mean} (interval {low} to {high}). uint8 RGB images [N, 3, H, W] → probabilities "
         f"[N, C, H, W]; a pixel is of a class where its probability is at least {threshold}.",
@@ -141,13 +138,3 @@ def _export(run: Run, run_id: str, folder: Path) -> float:
     except Exception as error:  # torch.export raises what it likes
         raise NotExportable(" ".join(str(error).split())[:200]) from error
     return loaded.threshold
-
-
-def _name(folder: Path, model_id: str, location: str) -> None:
-    """Write into the model's own description where it now belongs."""
-    from mlflow.models import Model
-
-    description = Model.load(str(folder))
-    description.model_id = description.model_uuid = model_id
-    description.artifact_path = location
-    description.save(str(folder / "MLmodel"))

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,14 +127,12 @@ def find(client: "MlflowClient", experiment: str, key: str) -> "MlflowRun | None
 
 
 def _create(client: "MlflowClient", experiment: str, run: Run) -> "MlflowRun":
-    tags = {
+    identity = json.dumps([run.config, run.data_md5, run.code], sort_keys=True).encode()
+    tags = asdict(run.cell) | {
         "run_key": run.key,
-        "dataset": run.cell.dataset,
-        "network": run.cell.network,
-        "loss": run.cell.loss,
         "kind": run.config["loss"]["kind"],
         "seed": str(run.seed),
-        "variant": f"{run.cell.network}-{run.cell.loss}-{_digest([run.config, run.data_md5, run.code])}",
+        "variant": f"{run.cell.network}-{run.cell.loss}-{hashlib.sha256(identity).hexdigest()[:8]}",
         "git_commit": _git_commit(),
         "data_md5": run.data_md5,
         "code_fingerprint": run.code,
@@ -178,7 +177,3 @@ def _git_commit() -> str:
         for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "src", "pipeline", "params.yaml"))
     )
     return f"{commit}-dirty" if edited else commit or "unknown"
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

@@ -22,8 +22,7 @@ class MovingAverage:
 
     def __init__(self, network: nn.Module) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False)
-        self._averaged, self._current = _floats(self.network), _floats(network)
-        self._copied, self._counts = _others(self.network), _others(network)
+        (self._averaged, self._copied), (self._current, self._counts) = _parted(self.network), _parted(network)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -34,9 +33,7 @@ class MovingAverage:
             torch._foreach_copy_(self._copied, self._counts)
 
 
-def _floats(network: nn.Module) -> list[Tensor]:
-    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
-
-
-def _others(network: nn.Module) -> list[Tensor]:
-    return [tensor for tensor in network.state_dict().values() if not tensor.is_floating_point()]
+def _parted(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """Its floating-point numbers, and the others."""
+    tensors = list(network.state_dict().values())
+    return [t for t in tensors if t.is_floating_point()], [t for t in tensors if not t.is_floating_point()]
