@@ -32,8 +32,8 @@ def answer(evidence: Evidence, confidence: float) -> Answer:
 
     second = ranked[1]
     detail = [f"{best.loss} has {score}."]
+    gap = 100 * ((best.mean or 0) - (second.mean or 0))
     if best.delta is None:
-        gap = 100 * ((best.mean or 0) - (second.mean or 0))
         if best.loss == evidence.baseline:
             sentence = (
                 f"No loss is better than the baseline {best.loss}; the next, {second.loss}, is {gap:.1f} points below."
@@ -47,10 +47,12 @@ def answer(evidence: Evidence, confidence: float) -> Answer:
         if best.verdict == "better":
             sentence = f"Train with {best.loss}: {by}."
         elif best.verdict == "n too small":
-            sentence = f"{best.loss} comes first, {by}; {_seeds(best.seeds)} too few to call that significant."
+            seeds = "one seed is" if best.seeds == 1 else f"{best.seeds} seeds are"
+            sentence = f"{best.loss} comes first, {by}; {seeds} too few to call that significant."
         else:
             sentence = f"No difference to the baseline is shown: {best.loss} comes first, {by}."
-        detail += _next_best(best.mean, second.loss, second.mean, evidence.baseline)
+        if second.loss != evidence.baseline:
+            detail.append(f"The next, {second.loss}, is {gap:.1f} points below.")
     detail += _probability(evidence, best.loss, len(ranked))
     if any(row.verdict == "n too small" for row in ranked):
         tests = sum(row.p is not None for row in ranked)
@@ -60,11 +62,6 @@ def answer(evidence: Evidence, confidence: float) -> Answer:
     if lost:
         detail.append(f"Without a model, since every seed diverged: {', '.join(lost)}.")
     return Answer(sentence, " ".join(detail), best.loss)
-
-
-def _next_best(mean: float | None, second: str, score: float | None, baseline: str) -> list[str]:
-    gap = 100 * ((mean or 0) - (score or 0))
-    return [] if second == baseline else [f"The next, {second}, is {gap:.1f} points below."]
 
 
 def _probability(evidence: Evidence, best: str, losses: int) -> list[str]:
@@ -78,7 +75,3 @@ def _probability(evidence: Evidence, best: str, losses: int) -> list[str]:
 def percent(p: float) -> str:
     """A probability in words that never claim certainty."""
     return "over 99 %" if p > 0.99 else "under 1 %" if p < 0.01 else f"{100 * p:.0f} %"
-
-
-def _seeds(n: int) -> str:
-    return "one seed is" if n == 1 else f"{n} seeds are"

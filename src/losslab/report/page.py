@@ -18,7 +18,7 @@ from losslab.report.figures import style
 from losslab.report.image_atlas import browser
 from losslab.results import paths
 from losslab.results.files import atomic_file, atomic_folder
-from losslab.results.standings import RANKED_BY, Standing
+from losslab.results.standings import RANKED_BY
 from losslab.settings.params import Params
 from losslab.settings.plans import ReportPlan
 
@@ -59,21 +59,19 @@ def _draw(shown: Evidence, images: int, png: Path, svg: Path) -> dict[str, dict[
     steps = tqdm(pictures(shown, images), f"{shown.dataset} {shown.network}: figures", disable=None)
     for name, caption, figure in steps:
         style.save(figure, png / folder / f"{name}.png", svg / folder / f"{name}.svg")
-        drawn[name] = {"caption": caption, "uri": _data_uri(svg / folder / f"{name}.svg")}
+        content = base64.b64encode((svg / folder / f"{name}.svg").read_bytes()).decode()
+        drawn[name] = {"caption": caption, "uri": f"data:image/svg+xml;base64,{content}"}
     return drawn
 
 
 def _board(params: Params, shown: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
     """What the page says of one data set with one network."""
-    cells = {(row.loss, row.metric, row.threshold): row for row in shown.board}
-    ranked = shown.ranked
     return {
         "network": shown.network,
         "answer": answer.answer(shown, params.compare.confidence),
         "remarks": shown.analysis.get("remarks") or [],
-        "ranked": ranked,
-        "cells": cells,
-        "whiskers": _whiskers(ranked),
+        "ranked": shown.ranked,
+        "cells": {(row.loss, row.metric, row.threshold): row for row in shown.board},
         "best_probability": {
             loss: answer.percent(p)
             for loss, p in (shown.analysis.get("best_probability") or {}).items()
@@ -85,23 +83,10 @@ def _board(params: Params, shown: Evidence, drawn: dict[str, Any]) -> dict[str, 
     }
 
 
-def _whiskers(ranked: list[Standing]) -> dict[str, tuple[float, float, float]]:
-    """Loss → (low, mean, high) as shares of the range that all intervals together take up."""
-    ends = [(row.loss, row.low or 0.0, row.mean, row.high or 0.0) for row in ranked if row.mean is not None]
-    start = min((low for _, low, _, _ in ends), default=0.0)
-    span = max((high for *_, high in ends), default=1.0) - start or 1.0
-    return {
-        loss: ((low - start) / span, (mean - start) / span, (high - start) / span) for loss, low, mean, high in ends
-    }
-
-
 def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
+    loader = PackageLoader("losslab.report", "web")
     environment = Environment(
-        loader=PackageLoader("losslab.report", "web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["signed"] = style.signed
     environment.filters["yaml"] = lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
@@ -122,7 +107,3 @@ def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
         # The policy names this one script, so that nothing else in the page could ever run, and nothing be fetched.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-
-
-def _data_uri(path: Path) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"

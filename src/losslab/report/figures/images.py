@@ -66,10 +66,7 @@ def _picture(image: Pixels) -> Pixels:
 
 
 def _grid(
-    columns: Mapping[str, Sequence[Pixels]],
-    names: Sequence[str],
-    legend: Mapping[str, RGB],
-    sideways: bool = False,
+    columns: Mapping[str, Sequence[Pixels]], names: Sequence[str], legend: Mapping[str, RGB], sideways: bool = False
 ) -> Figure:
     """Cells with a title a column and a name a row; sideways: a title a row and a name a column."""
     pictures = np.array(list(columns.values()))  # [titles, names, H, W, 3]
