@@ -105,7 +105,7 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(shapes: Path, tmp_p
     draw = random.Random(0).random
     moments: dict[str, list[float | str]] = {
         "plan": [draw(), "lock"],
-        "download@shapes": [draw(), "data/raw/.tmp-*"],
+        "download@shapes": [draw(), "data/raw/.tmp-*", "lock"],
         "extract@shapes": [draw(), "data/tensors/.tmp-*"],
         "compare": [draw(), "results/.tmp-*"],
         "report": [draw(), "results/.tmp-*", "lock"],
