@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,16 @@ def write(plan: ReportPlan) -> None:
         InputError: what another stage should have left is missing or damaged.
     """
     params, sections = plan.params, []
-    with atomic_folder(paths.FIGURES) as png, atomic_folder(paths.SVG) as svg:
+    budget = ATLAS_BYTES // (len(params.grid.datasets) * len(params.grid.networks))
+    # Images are packed beside the drawing of figures: WebP's encoder is C, and leaves the interpreter free.
+    with atomic_folder(paths.FIGURES) as png, atomic_folder(paths.SVG) as svg, ThreadPoolExecutor(1) as beside:
         for dataset in params.grid.datasets:
             boards = []
             for network in params.grid.networks:
                 shown = evidence.read(params, dataset, network)
-                boards.append(_board(params, shown, _draw(shown, params.report.images, png, svg)))
+                images = beside.submit(browser, shown, budget)
+                drawn = _draw(shown, params.report.images, png, svg)
+                boards.append(_board(params, shown, drawn) | {"browser": images.result()})
             sections.append(
                 {
                     "dataset": dataset,
@@ -79,7 +84,6 @@ def _board(params: Params, shown: Evidence, drawn: dict[str, Any]) -> dict[str, 
         },
         "colours": {loss: look.colour for loss, look in style.looks(shown.losses).items()},
         "figures": drawn,
-        "browser": browser(shown, ATLAS_BYTES // (len(params.grid.datasets) * len(params.grid.networks))),
     }
 
 

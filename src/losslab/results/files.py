@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -61,7 +62,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def digest(path: Path, algorithm: str = "md5") -> str:
-    """The file's hex digest."""
+    """The file's hex digest; a process reads a file that did not change only once."""
+    status = path.stat()
+    return _digest(path.resolve(), algorithm, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache
+def _digest(path: Path, algorithm: str, _status: tuple[int, int, int]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 

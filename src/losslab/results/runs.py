@@ -33,7 +33,9 @@ def of(plan: TrainPlan) -> list[Run]:
         InputError: the tensors are missing.
     """
     train, val = (digest(paths.split_file(plan.dataset, split)) for split in ("train", "val"))
-    settings = plan.train.model_dump(mode="json", exclude={"seeds"}) | {"cpu_precision": plan.cpu_precision}
+    settings = plan.train.model_dump(mode="json", exclude={"seeds", "device_gb"}) | {
+        "cpu_precision": plan.cpu_precision
+    }
     config = {"network": plan.network_spec, "loss": plan.loss_spec, "train": settings}
     runs = []
     for seed in plan.train.seeds:
