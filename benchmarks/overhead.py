@@ -32,11 +32,11 @@ def project(folder: Path) -> None:
     for part in PARTS:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, folder / part)
-    settings = yaml.safe_load((folder / "params.yaml").read_text())
+    settings = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     shapes = settings["datasets"]["shapes"]
     shapes["extract"]["train_images"] = settings["train"]["batch_size"]
     shapes["download"] = {"source": str(peer.RAW)}
-    (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     for command in ("git", "dvc"):
         run(folder, command, "init", "--quiet")
 

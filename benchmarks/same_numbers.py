@@ -20,7 +20,7 @@ import yaml
 from losslab.data import tensors
 
 ROOT = Path(__file__).resolve().parent.parent
-NETWORK = yaml.safe_load((ROOT / "params.yaml").read_text())["grid"]["networks"][0]
+NETWORK = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["grid"]["networks"][0]
 IMAGES = {"train": 256, "val": 64}
 # The train stage, killed as soon as the checkpoint of its first epoch is in place.
 KILLED = """
@@ -45,13 +45,13 @@ def project(folder: Path, threads: int, losses: list[str]) -> None:
         with tensors.Writer(folder / f"data/tensors/shapes/{name}.safetensors", **about) as writer:
             for image in zip(split.ids[:count], split.images, split.masks, strict=False):
                 writer.append(*image)
-    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["train"] |= {"threads": threads, "seeds": [0], "epochs": 2}
     params["grid"]["losses"] = losses
     params["grid"]["datasets"] = ["shapes"]
     params["grid"]["networks"] = params["grid"]["networks"][:1]
     params["compare"]["baseline"] = losses[0]
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     subprocess.run([sys.executable, "-m", "pipeline.plan"], cwd=folder, check=True)
 
 

@@ -77,7 +77,7 @@ def number(value: float) -> str:
 
 def read(path: Path) -> Found:
     """What earlier runs on this machine left."""
-    kept = json.loads(path.read_text()) if path.is_file() else {}
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if kept.get("machine") != machine():
         return {}
     return {
@@ -94,7 +94,9 @@ def write(path: Path, pieces: Found) -> None:
         for piece in PIECES
         if (found := pieces.get(piece))
     }
-    path.write_text(json.dumps({"machine": machine(), "pieces": plain}, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(
+        json.dumps({"machine": machine(), "pieces": plain}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def main() -> None:

@@ -126,7 +126,7 @@ def _release(path: Path) -> None:
         print(f"{path} was cut short; removed")
         return
     if kept != held:
-        path.write_text(json.dumps(kept))
+        path.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def _lives(info: dict[str, Any]) -> bool:

@@ -27,7 +27,7 @@ COCO = ROOT.parent / "shared" / "coco_mini"
 def test_a_recipe_is_correct_and_opens_with_what_it_replays(path: Path) -> None:
     registries = {"datasets": data.registry, "networks": networks.registry, "losses": losses.registry}
     assert params.load(registries, path)
-    head = path.read_text().split("\ngrid:", 1)[0]
+    head = path.read_text(encoding="utf-8").split("\ngrid:", 1)[0]
     assert all(line.startswith("#") for line in head.splitlines() if line)
     for word in ("Replays", "Published", "CPU", "GPU"):
         assert word in head, word
@@ -110,7 +110,7 @@ def shrink(recipe: dict[str, Any], shapes: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_runs_end_to_end(path: Path, tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = yaml.safe_load(path.read_text())
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     shrink(recipe, shapes)
     root = replay(recipe, tmp_path, monkeypatch)
     histories = {path.parent.name: path.read_text() for path in (root / "results/train").rglob("history.csv")}

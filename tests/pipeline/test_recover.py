@@ -27,7 +27,11 @@ def test_what_is_whole_stays_and_the_dead_are_released(tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").write_text(LOCK)
     rwlock = tmp_path / ".dvc/tmp/rwlock"
     rwlock.parent.mkdir(parents=True)
-    me = " ".join(Path("/proc/self/cmdline").read_text().split("\0")[:-1]) if Path("/proc").exists() else sys.executable
+    me = (
+        " ".join(Path("/proc/self/cmdline").read_text(encoding="utf-8").split("\0")[:-1])
+        if Path("/proc").exists()
+        else sys.executable
+    )
     alive, dead = {"pid": os.getpid(), "cmd": me}, {"pid": 2**22 + 1, "cmd": "dvc repro"}
     another = {"pid": os.getpid(), "cmd": "/venv/bin/dvc repro"}  # whose number this process has now
     rwlock.write_text(json.dumps({"write": {"a": dead, "b": another, "c": alive}, "read": {"d": [another, alive]}}))

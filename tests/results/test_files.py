@@ -114,3 +114,11 @@ def test_a_failure_keeps_the_old_folder(tmp_path: Path) -> None:
         (folder / "new").touch()
         raise ValueError
     assert [path.name for path in tmp_path.rglob("*")] == ["x", "old"]
+
+
+def test_json_is_utf_8_in_a_locale_that_is_not(tmp_path: Path) -> None:
+    program = "import sys; from pathlib import Path; from losslab.results.files import write_json; "
+    program += r"write_json(Path(sys.argv[1]), '\u5c71')"
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", program, tmp_path / "a.json"], env=environment, check=True)
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '"山"\n'

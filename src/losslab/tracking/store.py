@@ -21,7 +21,7 @@ SECONDS_FOR_LOCK = 10
 SECONDS_FOR_TURN = 60
 """Seconds that another process of this project may hold `lock`."""
 
-_held: set[IO[str]] = set()
+_held: set[IO[bytes]] = set()
 """The files that this process has locked."""
 
 
@@ -56,7 +56,7 @@ def lock(what: str = "mlflow.db", turns: int = 1) -> Iterator[None]:
     """
     path = _root() / f"{what}.lock"
     end = time.monotonic() + turns * SECONDS_FOR_TURN
-    with path.open("w") as file:
+    with path.open("wb") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -263,7 +263,7 @@ def test_the_most_images_of_a_split_are_drawn_by_the_seed(tmp_path: Path) -> Non
 def test_what_does_not_fit_is_said(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     folder = carvana(tmp_path / "set")
     photo(1).save(folder / "train/000_02.jpg")
-    Path("text.zip").write_text("no archive")
+    Path("text.zip").write_text("no archive", encoding="utf-8")
     with pytest.raises(InputError, match=message):
         run(dataset("mask_folder", {"images": str(folder)} | CARVANA | change, CAR), tmp_path / "work")
 

@@ -21,7 +21,7 @@ GIB = 1 << 30
 def little_memory() -> Iterator[None]:
     """A process that can have 1 GiB more than it has."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    taken = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + GIB, limits[1]))
     yield
     resource.setrlimit(resource.RLIMIT_AS, limits)

@@ -26,7 +26,7 @@ class Downloads:
         # DVC runs queued experiments in folders that vanish; DVC_ROOT is the one that stays.
         folder = Path(os.environ.get("DVC_ROOT", ""), "downloads")
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock, Fetcher() as fetcher:
+        with (folder / ".lock").open("wb") as lock, Fetcher() as fetcher:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield cls(folder, fetcher)
 

@@ -117,7 +117,7 @@ def save(figure: Figure, *paths: Path) -> None:
         with atomic_file(path) as temporary:
             if path.suffix == ".svg":
                 figure.savefig(temporary, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-                temporary.write_text(_with_dark_colours(temporary.read_text()))
+                temporary.write_text(_with_dark_colours(temporary.read_text(encoding="utf-8")), encoding="utf-8")
             else:
                 figure.savefig(temporary, format="png", metadata={"Software": None})
 
