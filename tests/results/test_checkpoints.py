@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from losslab.results import checkpoints
+from losslab.training import seeds
+from losslab.training.loop import Progress
 
 
 class Exploit:
@@ -35,7 +37,7 @@ def inflated() -> bytes:
     return buffer.getvalue()
 
 
-GOOD = saved({"epoch": 3})
+GOOD = saved({"epoch": 3, "rows": []})
 BAD = {
     "empty": b"",
     "noise": b"noise",
@@ -45,6 +47,9 @@ BAD = {
     "a checkpoint that runs code": saved({"epoch": Exploit()}),
     "not a mapping": saved([1]),
     "inflated": inflated(),
+    "without its history": saved({"epoch": 3}),
+    "another's": saved({"epoch": 3, "rows": [], "colour": 1}),
+    "rows of another shape": saved({"epoch": 3, "rows": [1]}),
 }
 
 
@@ -56,16 +61,16 @@ def test_a_bad_checkpoint_is_a_warning_and_a_fresh_start(
     monkeypatch.chdir(tmp_path)
     Path("checkpoints").mkdir()
     Path("checkpoints/key.pt").write_bytes(BAD[what])
-    assert checkpoints.load("key") is None
+    assert seeds.restore("key") == Progress()
     assert capsys.readouterr().out.startswith("warning: checkpoints/key.pt: damaged")
     assert not Path("owned").exists()
-    checkpoints.save("key", {"epoch": 1})
-    assert checkpoints.load("key") == {"epoch": 1}
+    checkpoints.save("key", {"epoch": 1, "rows": []})
+    assert seeds.restore("key").epoch == 1
 
 
 def test_no_checkpoint_is_no_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert checkpoints.load("key") is None
+    assert seeds.restore("key") == Progress()
     assert capsys.readouterr().out == ""

@@ -54,6 +54,10 @@ def test_the_default_is_correct() -> None:
         (lambda p: p["grid"].update(losses=[]), "grid.losses"),
         (lambda p: p["compare"].update(baseline="bec"), "baseline: 'bec' is not in grid.losses; did you mean 'bce'"),
         (lambda p: p["compare"].update(confidence=1.4), "compare.confidence: 1.4 is not < 1"),
+        (
+            lambda p: p["evaluate"].update(boundary_tolerance=1e308),
+            "evaluate.boundary_tolerance: 1e+308 is not ≤ 16384",
+        ),
         (lambda p: p["losses"]["dice"].update(smoth=1), "losses.dice.smoth: unknown key; did you mean 'smooth'?"),
         (lambda p: p["losses"]["dice"].update(smooth=-2), "losses.dice.smooth: -2 is not ≥ 0"),
         (lambda p: p["losses"]["dice"].update(kind="dise"), "no kind 'dise' in losslab.losses.KINDS; did you mean"),

@@ -10,13 +10,19 @@ import torch
 from losslab.errors import InputError
 from losslab.settings.params import Train
 
+MOST_THREADS = 8
+"""For each processor: threads wait for each other by turning in place, and far more of them than processors never end.
+"""
+
 
 def prepare(train: Train) -> torch.device:
     """Set threads and determinism for this process; return the device that `train.device` means here.
 
     Raises:
-        InputError: the device that params.yaml asks for is not there.
+        InputError: the device or the processors that params.yaml asks for are not there.
     """
+    if train.threads > (most := MOST_THREADS * (os.cpu_count() or 1)):
+        raise InputError(f"params.yaml: train.threads: {train.threads}, and this machine can run {most} at most")
     torch.set_num_threads(train.threads)
     # cuBLAS is deterministic only with a fixed workspace, and reads this when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

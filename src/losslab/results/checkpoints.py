@@ -4,13 +4,16 @@ Lies in `checkpoints/<run key>.pt`, outside DVC's outputs. The key covers everyt
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from tqdm import tqdm
 
 from losslab.results.files import atomic_file
+
+T = TypeVar("T")
 
 ROOT = Path("checkpoints")
 
@@ -23,12 +26,17 @@ def save(key: str, state: dict[str, Any]) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def load(key: str) -> dict[str, Any] | None:
-    """The run's checkpoint, or none if there is none or it is damaged (the run then starts afresh)."""
+def load(key: str, build: Callable[[dict[str, Any]], T]) -> T | None:
+    """What `build` makes of the run's checkpoint; none if there is none or it is damaged (the run then starts afresh).
+
+    Args:
+        key: of the run.
+        build: may raise whatever it likes: the state is then not what a run saves.
+    """
     path = ROOT / f"{key}.pt"
     try:
         # weights_only: tensors and plain values, no code.
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        return build(dict(torch.load(path, map_location="cpu", weights_only=True)))
     except FileNotFoundError:
         return None
     except (OSError, MemoryError):

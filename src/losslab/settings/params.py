@@ -109,7 +109,7 @@ class Evaluate(Section):
     """How test images are scored."""
 
     batch_size: Count
-    boundary_tolerance: NonNegative = 2.0
+    boundary_tolerance: Annotated[NonNegative, Field(le=16384)] = 2.0
 
 
 class Compare(Section):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -78,10 +79,11 @@ def finished(progress: Progress, epochs: int) -> bool:
 
 def restore(key: str) -> Progress:
     """Where the run with this key was, or the beginning."""
-    saved = checkpoints.load(key)
-    if saved is None:
-        return Progress()
-    return Progress(**saved | {"rows": [Row(*row) for row in saved["rows"]]})
+
+    def progress(saved: dict[str, Any]) -> Progress:
+        return Progress(**saved | {"rows": [Row(*row) for row in saved["rows"]]})
+
+    return checkpoints.load(key, progress) or Progress()
 
 
 def prepared(train: tensors.Split, val: tensors.Split, settings: Train, device: torch.device) -> Data:
