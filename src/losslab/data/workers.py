@@ -34,7 +34,12 @@ class Workers(Generic[J, R]):
         # the imports take a second, and are done once for all workers.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([function.__module__])
-        self._pool = ProcessPoolExecutor(self.workers, context) if self.workers > 1 else None
+        self._pool = None
+        if self.workers > 1:
+            try:
+                self._pool = ProcessPoolExecutor(self.workers, context)
+            except OSError as error:  # its semaphores lie in shared memory
+                tqdm.write(f"warning: one process in place of {self.workers}: no shared memory here ({error.strerror})")
 
     def __enter__(self) -> Self:
         return self
