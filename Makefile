@@ -11,7 +11,7 @@ NO_TELEMETRY = DO_NOT_TRACK=1 DVC_NO_ANALYTICS=1 HF_HUB_DISABLE_TELEMETRY=1 MLFL
   RAY_USAGE_STATS_ENABLED=0
 $(foreach variable,$(NO_TELEMETRY),$(eval export $(variable)))
 
-.PHONY: repro jobs check recipe track ui test test-slow test-peer test-ray bench ray grid browser lock clean help
+.PHONY: repro jobs check recipe track ui test fuzz audit test-slow test-peer test-ray bench ray grid browser lock clean help
 
 repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
 	python -m pipeline.run --jobs $(JOBS)
@@ -55,6 +55,12 @@ browser:  ## install Chromium for the tests of the report, where apt-get may (ro
 	  { apt-get update && apt-get install --yes --no-install-recommends chromium chromium-driver; } > /dev/null 2>&1 \
 	  || echo "Chromium could not be installed: the tests of the report in a browser will be skipped"; \
 	else echo "install Chromium and chromedriver (Debian: chromium chromium-driver) for the tests of the report"; fi
+
+fuzz: $(READY)  ## 10,000 damaged files of every format
+	python -m pytest tests/test_fuzz.py --hypothesis-profile=fuzz --timeout=7200
+
+audit: $(READY)  ## known vulnerabilities of the packages in the lock files; asks a public database, and fails without one
+	uvx --quiet pip-audit==2.10.1 --strict --disable-pip --require-hashes -r requirements.lock
 
 test-peer: .peer  ## mUNet against DLStudio's own, which this fetches
 	python -m pytest -m slow tests/peer

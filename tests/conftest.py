@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import settings
 from projects import ROOT, Project, new_project
 
 from losslab.data.sources.packages import fetch_package
+
+settings.register_profile("fuzz", max_examples=10_000, deadline=None)
 
 # What a shell starts in the background ignores Ctrl-C, and so do its children: tests that send it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
