@@ -22,6 +22,7 @@ from losslab.settings.plans import (
     ReportPlan,
     TrainPlan,
     cells,
+    seeds_of,
 )
 from pipeline.fingerprints import Project
 
@@ -51,7 +52,8 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         network, loss = settings.networks[cell.network], settings.losses[cell.loss]
         kinds = {"losslab.networks": network, "losslab.losses": loss}
         common: dict[str, Any] = dict(zip(("dataset", "network", "loss"), cell.names, strict=True))
-        common |= {"network_spec": network, "loss_spec": loss, "train": settings.train, "cpu_precision": cpu_precision}
+        train = settings.train.model_copy(update={"seeds": seeds_of(cell, settings.train.seeds, settings.grid)})
+        common |= {"network_spec": network, "loss_spec": loss, "train": train, "cpu_precision": cpu_precision}
         train_code[str(cell)] = project.fingerprint("train", kinds)
         written[TrainPlan.path(*cell.names)] = TrainPlan(code=train_code[str(cell)], **common)
         code = project.fingerprint("evaluate", kinds)

@@ -9,7 +9,7 @@ import os
 import subprocess
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import IO
 from tqdm import tqdm
 
 from losslab.errors import InputError, exit_on_error
-from losslab.settings.plans import Cell, ReportPlan, cells
+from losslab.settings.plans import Cell, ReportPlan, cells, seeds_of
 from pipeline import PROGRESS, dvc, end_with_parent, recover
 
 PAUSE = 0.25
@@ -38,10 +38,13 @@ def main() -> None:
     recover.main()
     dvc.show("repro", "extract")
     settings = ReportPlan.read().params
-    epochs = len(settings.train.seeds) * settings.train.epochs
     out_of_date = dvc.out_of_date()
-    waiting = [cell for cell in cells(settings.grid) if not out_of_date.isdisjoint(dvc.of_cell(cell))]
-    if failures := run(waiting, jobs, epochs):
+    waiting = {
+        cell: len(seeds_of(cell, settings.train.seeds, settings.grid)) * settings.train.epochs
+        for cell in cells(settings.grid)
+        if not out_of_date.isdisjoint(dvc.of_cell(cell))
+    }
+    if failures := run(waiting, jobs):
         lines = [f"{cell}: {reason}" for cell, reason in failures.items()]
         raise InputError("\n".join([*lines, "the other cells are done; mend it and run it again"]))
     dvc.show("repro")
@@ -63,19 +66,18 @@ class Job:
         return dvc.reason(self.log.read()) or "no word"
 
 
-def run(waiting: Sequence[Cell], jobs: int, epochs: int) -> dict[Cell, str]:
+def run(waiting: Mapping[Cell, int], jobs: int) -> dict[Cell, str]:
     """Bring cells up to date, `jobs` at a time; why each that failed did.
 
     Args:
-        waiting: the cells that are out of date.
+        waiting: the cells that are out of date, and how many epochs all seeds of each have.
         jobs: how many run side by side.
-        epochs: of all seeds of a cell.
     """
     queue, running, failures = deque(waiting), list[Job](), dict[Cell, str]()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="losslab-")))
         stack.callback(lambda: dvc.end([job.process for job in running]))
-        bar = stack.enter_context(tqdm(total=epochs * len(waiting), desc="train", unit=" epochs", disable=None))
+        bar = stack.enter_context(tqdm(total=sum(waiting.values()), desc="train", unit=" epochs", disable=None))
         finished = 0
         while queue or running:
             while queue and len(running) < jobs:
@@ -83,15 +85,17 @@ def run(waiting: Sequence[Cell], jobs: int, epochs: int) -> dict[Cell, str]:
             time.sleep(PAUSE)
             for job in [job for job in running if job.process.poll() is not None]:
                 running.remove(job)
-                finished += 1
+                finished += waiting[job.cell]
                 if job.process.returncode:
                     failures[job.cell] = job.reason
                 word = "failed" if job.process.returncode else "done"
                 bar.write(f"{job.cell}: {word} after {time.monotonic() - job.started:.0f} s")
                 job.log.close()
             said = {job.cell: _epochs(folder, job.cell) for job in running}
-            bar.n = finished * epochs + sum(said.values())
-            bar.set_postfix_str(", ".join(f"{cell} {done}/{epochs}" for cell, done in said.items()), refresh=True)
+            bar.n = finished + sum(said.values())
+            bar.set_postfix_str(
+                ", ".join(f"{cell} {done}/{waiting[cell]}" for cell, done in said.items()), refresh=True
+            )
     return failures
 
 

@@ -13,10 +13,10 @@ def check() -> None:
     """check params.yaml, and say so if it is right"""
     from losslab import data, losses, networks
     from losslab.settings import params
-    from losslab.settings.plans import cells
+    from losslab.settings.plans import cells, seeds_of
 
     settings = params.load({"datasets": data.registry, "networks": networks.registry, "losses": losses.registry})
-    runs = len(cells(settings.grid)) * len(settings.train.seeds)
+    runs = sum(len(seeds_of(cell, settings.train.seeds, settings.grid)) for cell in cells(settings.grid))
     print(f"{params.PARAMS}: correct; {runs} runs in the grid")
 
 

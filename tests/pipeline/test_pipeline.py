@@ -180,6 +180,19 @@ def test_an_added_seed_trains_only_itself(copy: Project) -> None:
     assert model.with_name("seed1.safetensors").is_file()
 
 
+def test_a_seed_added_to_one_cell_trains_there_alone(copy: Project) -> None:
+    copy.set(lambda p: p["grid"].update(seeds={"shapes/unet/dice": 2}))
+    before = outputs(copy)
+    trained = {path.name for path in (copy.root / "checkpoints").glob("*.pt")}
+    assert copy.repro() == ["plan", "train@shapes-unet-dice", "evaluate@shapes-unet-dice", *sorted(AFTER)]
+    assert len({path.name for path in (copy.root / "checkpoints").glob("*.pt")} - trained) == 1
+    after = outputs(copy)
+    assert all(after[f"results/{stage}/shapes/unet/bce"] == before[f"results/{stage}/shapes/unet/bce"]
+               for stage in ("train", "evaluate"))  # fmt: skip
+    board = json.loads((copy.root / "results/compare/leaderboard.json").read_text())
+    assert {row["loss"]: row["seeds"] for row in board} == {"bce": 1, "dice": 2}
+
+
 @pytest.mark.slow
 def test_everything_twice_gives_the_same_bytes(copy: Project) -> None:
     first = outputs(copy)

@@ -232,6 +232,10 @@ SETTINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
         ["extract/coco", "report"],
     ),
     "a seed added": (lambda p: p["train"]["seeds"].append(9), [*SHOWN, "compare"]),
+    "a seed added to one cell": (
+        lambda p: p["grid"].update(seeds={"shapes/unet/dice": 4}),
+        ["train/shapes/unet/dice", "evaluate/shapes/unet/dice", "compare", "report"],
+    ),
     "the learning rate": (lambda p: p["train"]["optimizer"].update(lr=0.1), SHOWN),
     "the boundary's tolerance": (lambda p: p["evaluate"].update(boundary_tolerance=3), ["evaluate", "report"]),
     "the level of confidence": (lambda p: p["compare"].update(confidence=0.9), ["compare", "report"]),

@@ -79,6 +79,9 @@ def test_the_default_is_correct() -> None:
         (lambda p: p["datasets"]["shapes"]["extract"].update(val_images=0), "datasets.shapes.extract.val_images: 0 is"),
         (lambda p: p["datasets"]["shapes"].update(kind="shapes"), "datasets.shapes.kind: no kind 'shapes'"),
         (lambda p: p["losses"].update({"a b": {"kind": "mse"}}), "losses"),
+        (lambda p: p["grid"].update(seeds={"shapes/unet/dice": 2}), "seeds: shapes/unet/dice: 2 is less than the 3"),
+        (lambda p: p["grid"].update(seeds={"shapes/unet/dise": 9}), "'dise' is not defined under losses; remove it"),
+        (lambda p: p["grid"].update(seeds={"unet/dice": 9}), "grid.seeds.unet/dice"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(written: Callable[[Change], Path], change: Change, message: str) -> None:

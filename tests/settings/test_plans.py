@@ -7,7 +7,7 @@ from projects import ROOT
 
 from losslab.errors import InputError
 from losslab.settings import params
-from losslab.settings.plans import Cell, ComparePlan, DownloadPlan, TrainPlan, cells
+from losslab.settings.plans import Cell, ComparePlan, DownloadPlan, TrainPlan, cells, seeds_of
 
 PARAMS = params.load(path=ROOT / "params.yaml")
 CELL = Cell("shapes", "unet", "dice")
@@ -82,3 +82,11 @@ def test_cells_come_in_the_order_of_the_grid_the_losses_fastest() -> None:
     grid = params.Grid(datasets=("b", "a"), networks=("n", "m"), losses=("y", "x"))
     paths = [str(cell.path) for cell in cells(grid)]
     assert paths == ["b/n/y", "b/n/x", "b/m/y", "b/m/x", "a/n/y", "a/n/x", "a/m/y", "a/m/x"]
+
+
+def test_a_cell_has_the_seeds_of_all_and_the_integers_after_them() -> None:
+    grid = PARAMS.grid.model_copy(update={"seeds": {"shapes/unet/dice": 5}})
+    assert seeds_of(CELL, (7, 2, 4), grid) == (7, 2, 4, 8, 9)
+    assert seeds_of(Cell("shapes", "unet", "bce"), (7, 2, 4), grid) == (7, 2, 4)
+    plan = ComparePlan(code="", grid=grid, losses=PARAMS.losses, seeds=(7, 2, 4), compare=PARAMS.compare)
+    assert plan.seeds_of(CELL) == (7, 2, 4, 8, 9)

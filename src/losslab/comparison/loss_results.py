@@ -90,7 +90,7 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
             values |= {(metric, threshold): array for metric, array in drawn.items()}
         comparable = (table.images, table.classes) == common
         rows = history.read(paths.history_file(cell))
-        remarks = _remarks(plan, rows, table, comparable)
+        remarks = _remarks(plan.seeds_of(cell), rows, table, comparable)
         results[loss] = LossResult(table, resampler, values, comparable, remarks, convergence.still_rising(rows))
     learned = {
         loss: class_iou_draws(result.scores.counts["tuned"], unweighted)[0]
@@ -102,9 +102,9 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
     return Comparison(dataset, network, common[1], results, _lines(plan, results))
 
 
-def _remarks(plan: ComparePlan, rows: Sequence[Row], table: Scores, comparable: bool) -> list[str]:
-    steps = [step for seed in plan.seeds if (step := history.diverged_step(rows, seed)) is not None]
-    seeds = len(plan.seeds)
+def _remarks(trained: Sequence[int], rows: Sequence[Row], table: Scores, comparable: bool) -> list[str]:
+    steps = [step for seed in trained if (step := history.diverged_step(rows, seed)) is not None]
+    seeds = len(trained)
     remarks = []
     if steps:
         remarks.append(f"diverged: {len(steps)} of {seeds} seeds, first at step {min(steps)}")

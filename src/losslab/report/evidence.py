@@ -17,7 +17,7 @@ from losslab.evaluation.formulas import dice
 from losslab.results import history, paths, predictions, scores, standings, tuning_table
 from losslab.results.standings import Standing
 from losslab.settings.params import Params
-from losslab.settings.plans import Cell
+from losslab.settings.plans import Cell, seeds_of
 
 Masks = NDArray[np.bool_]
 
@@ -38,8 +38,8 @@ class Evidence:
     without a model, or scored on other images than the test set's, are not in it."""
     test: tensors.Split
     analysis: Mapping[str, Any]
-    trained: tuple[int, ...]
-    """The seeds of params.yaml."""
+    trained: Mapping[str, tuple[int, ...]]
+    """Loss → its seeds."""
     tuning: Mapping[str, Mapping[tuning_table.Setting, list[float]]]
     """Loss → setting → validation loss by epoch, of losses that have been tuned."""
 
@@ -51,7 +51,7 @@ class Evidence:
     def seeds(self) -> dict[str, list[int]]:
         """Loss → seeds whose predictions are there; losses without any are not in it."""
         scored = {
-            loss: [seed for seed in self.trained if paths.predictions_file(self.cell(loss), seed).is_file()]
+            loss: [seed for seed in self.trained[loss] if paths.predictions_file(self.cell(loss), seed).is_file()]
             for loss in self.dice
         }
         return {loss: seeds for loss, seeds in scored.items() if seeds}
@@ -101,7 +101,7 @@ def read(params: Params, dataset: str, network: str) -> Evidence:
         },
         test,
         _analysis(paths.ANALYSIS).get(dataset, {}).get(network, {}),
-        params.train.seeds,
+        {loss: seeds_of(cell, params.train.seeds, params.grid) for loss, cell in cells.items()},
         {loss: tuning_table.read(path) for loss, cell in cells.items() if (path := paths.tuning_file(cell)).is_file()},
     )
 

@@ -27,7 +27,7 @@ class Run:
 
 
 def of(plan: TrainPlan) -> list[Run]:
-    """The runs of one cell, in the order of `train.seeds`.
+    """The runs of one cell, in the order of its seeds.
 
     Raises:
         InputError: the tensors are missing.

@@ -35,6 +35,7 @@ def _no_duplicates(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$")]
 Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_no_duplicates)]
+CellPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+/[A-Za-z0-9_]+/[A-Za-z0-9_]+$")]
 Spec = dict[str, Any]
 
 
@@ -44,6 +45,9 @@ class Grid(Section):
     datasets: Names
     networks: Names
     losses: Names
+    seeds: dict[CellPath, Count] = Field(default_factory=dict)
+    """`<data set>/<network>/<loss>` → how many seeds it has in all, where there are more than `train.seeds`: those and
+    the next integers. `losslab decide` writes it."""
 
 
 class AdamW(Section):
@@ -156,6 +160,14 @@ class Params(Section):
                         f"'{name}' is not defined under {kind}; {did_you_mean(name, defined)}",
                         name,
                     )
+        for path, number in self.grid.seeds.items():
+            for kind, name in zip(KINDS, path.split("/"), strict=True):
+                if name not in getattr(self, kind):
+                    raise invalid("grid.seeds", f"{path}: '{name}' is not defined under {kind}; remove it", path)
+            if number < (least := len(self.train.seeds)):
+                raise invalid(
+                    "grid.seeds", f"{path}: {number} is less than the {least} of train.seeds; remove it", number
+                )
         if self.compare.baseline not in self.grid.losses:
             hint = did_you_mean(self.compare.baseline, self.grid.losses)
             raise invalid("compare.baseline", f"'{self.compare.baseline}' is not in grid.losses; {hint}", None)

@@ -46,6 +46,12 @@ def cells(grid: Grid) -> list[Cell]:
     return [Cell(*names) for names in ((d, n, o) for d in grid.datasets for n in grid.networks for o in grid.losses)]
 
 
+def seeds_of(cell: Cell, seeds: Sequence[int], grid: Grid) -> tuple[int, ...]:
+    """The seeds of one cell: `train.seeds`, and the next integers where `grid.seeds` asks for more."""
+    number, following = grid.seeds.get(cell.path.as_posix(), 0), max(seeds) + 1
+    return (*seeds, *range(following, following + number - len(seeds)))
+
+
 class Plan(Section):
     """The plan of one stage instance."""
 
@@ -138,7 +144,12 @@ class ComparePlan(Plan):
     grid: Grid
     losses: dict[str, Spec]
     seeds: tuple[int, ...]
+    """`train.seeds`, which every cell has; some have more."""
     compare: Compare
+
+    def seeds_of(self, cell: Cell) -> tuple[int, ...]:
+        """All seeds of a cell."""
+        return seeds_of(cell, self.seeds, self.grid)
 
 
 class ReportPlan(Plan):
