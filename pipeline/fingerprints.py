@@ -2,8 +2,8 @@
 
 DVC does not follow Python imports, and depending on all of `src/` would retrain everything on any edit. A fingerprint
 hashes the syntax trees of a stage's import closure without docstrings, so comments, docstrings and formatting do not
-count, nor does a module that the stage cannot reach. Kinds are imported by name at run time, so the caller names them.
-Standard library only.
+count, nor does a module that the stage cannot reach. Kinds are imported by name at run time, so the caller names them;
+a kind `module:Class` may lie anywhere in the repository, or in an installed library. Standard library only.
 """
 
 import ast
@@ -12,6 +12,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pipeline import libraries
 
 NOT_FOLLOWED = {
     "losslab.errors": "words for people",
@@ -34,10 +36,16 @@ what the download left, fetches nothing."""
 
 
 class Project:
-    """The Python modules below some source roots, such as `["src", "."]`."""
+    """The Python modules below some source roots, such as `["src", "."]`.
 
-    def __init__(self, roots: Iterable[Path]) -> None:
+    Args:
+        roots: folders that are looked through in this order.
+        packages: name of a package that is one of the project's, though it is installed → its folder.
+    """
+
+    def __init__(self, roots: Iterable[Path], packages: Mapping[str, Path] | None = None) -> None:
         self.roots = tuple(roots)
+        self.packages = packages or {}
         self._path = cache(self._find)
         self._source = cache(self._read)
         self._imported = cache(lambda name: tuple(filter(self._path, self._imports(name))))
@@ -49,14 +57,37 @@ class Project:
             stage: the stage's name, that of its file in `pipeline/`.
             kinds: package of kinds → a mapping from params.yaml; the code of every `kind` in it, however deep, counts.
         """
-        modules = {f"pipeline.{stage}"}
-        for package, spec in (kinds or {}).items():
-            modules |= {self.kind_module(package, kind) for kind in _kinds(spec)}
         whole = hashlib.sha256()
-        for name in sorted(self.closure(modules, NOT_CALLED.get(stage, ()))):
+        for name in sorted(self.modules(stage, kinds)):
             if not self._is_registry(name):
                 whole.update(f"{name}\n{_dump(self._source(name))}\n".encode())
+        for library, identity in self.libraries(stage, kinds).items():
+            whole.update(f"{library} {identity}\n".encode())
         return whole.hexdigest()
+
+    def modules(self, stage: str, kinds: Mapping[str, Any] | None = None) -> set[str]:
+        """Dotted names of the project's modules that a stage can reach; `kinds` as for `fingerprint`."""
+        first = {f"pipeline.{stage}"}
+        for package, spec in (kinds or {}).items():
+            for kind in _kinds(spec):
+                first |= {name for name in self.kind_modules(package, kind) if self.has(name)}
+        return self.closure(first, NOT_CALLED.get(stage, ()))
+
+    def libraries(self, stage: str, kinds: Mapping[str, Any] | None = None) -> dict[str, str]:
+        """Installed libraries that kinds bring in → version and digest: those that they name, and those that the code
+        of the project's kinds imports beside what losslab itself needs."""
+        imported: set[str] = set()
+        for name in self.modules(stage, kinds) - self.modules(stage) if kinds else ():
+            imported |= {other.split(".")[0] for other in self._imports(name)}
+        elsewhere = {top for top in imported if not self._is_ours(top)}
+        used = libraries.identities(elsewhere, without=libraries.needed_by_losslab())
+        named = {kind.split(":")[0] for spec in (kinds or {}).values() for kind in _kinds(spec) if ":" in kind}
+        return used | libraries.identities(name for name in named if not self.has(name))
+
+    def own(self, stage: str, kinds: Mapping[str, Any] | None = None) -> set[Path]:
+        """The files of the modules that a stage can reach and that are neither losslab's nor the pipeline's."""
+        names = (name for name in self.modules(stage, kinds) if name.split(".")[0] not in ("losslab", "pipeline"))
+        return {path for path in map(self._path, names) if path is not None}
 
     def closure(self, modules: Iterable[str], without: Container[str] = ()) -> set[str]:
         """Dotted names of `modules` and of every project module that they import, anywhere in their code; those
@@ -71,8 +102,13 @@ class Project:
             waiting += self._imported(name)
         return reached
 
-    def kind_module(self, package: str, kind: str) -> str:
-        """The module of a kind, by the package's `KINDS`."""
+    def kind_modules(self, package: str, kind: str) -> set[str]:
+        """The module of a kind, by the package's `KINDS`; of `module:Class` that module and what adapts it."""
+        if ":" in kind:
+            return _chain(kind.split(":")[0]) | {name for name in (f"{package}.foreign",) if self.has(name)}
+        return {self._kind_module(package, kind)}
+
+    def _kind_module(self, package: str, kind: str) -> str:
         for node in _tree(self._source(package)).body:
             if _is_kinds(node):
                 return f"{package}.{ast.literal_eval(node.value)[kind].split(':')[0]}"  # type: ignore[attr-defined]
@@ -82,6 +118,10 @@ class Project:
         """Whether there is a module of that name."""
         return self._path(name) is not None
 
+    def _is_ours(self, top: str) -> bool:
+        """Whether a top-level name is a module or a folder of the project."""
+        return top in self.packages or any((root / top).is_dir() or self._path(top) for root in self.roots)
+
     def _is_registry(self, name: str) -> bool:
         """Whether it is a package's table of kinds. What it chose stands in the plan, and a kind that is added to it
         is to retrain none of the others."""
@@ -89,7 +129,8 @@ class Project:
 
     def _find(self, name: str) -> Path | None:
         parts = name.split(".")
-        for root in self.roots:
+        roots = [self.packages[parts[0]].parent] if parts[0] in self.packages else self.roots
+        for root in roots:
             for path in (root.joinpath(*parts).with_suffix(".py"), root.joinpath(*parts, "__init__.py")):
                 if path.is_file():
                     return path

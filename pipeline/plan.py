@@ -5,8 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+import losslab
 from losslab import data, losses, networks
-from losslab.errors import exit_on_error
+from losslab.errors import InputError, exit_on_error
 from losslab.inference import devices
 from losslab.results import paths
 from losslab.results.files import atomic_folder
@@ -14,6 +17,7 @@ from losslab.settings import params
 from losslab.settings.params import Params
 from losslab.settings.plans import (
     FOLDER,
+    Cell,
     ComparePlan,
     DownloadPlan,
     EvaluatePlan,
@@ -26,15 +30,47 @@ from losslab.settings.plans import (
 )
 from pipeline.fingerprints import Project
 
+DVC_YAML = Path("dvc.yaml")
+
 
 def main() -> None:
     settings = params.load({"datasets": data.registry, "networks": networks.registry, "losses": losses.registry})
+    project = code()
+    see_every_edit(settings, project)
     with atomic_folder(FOLDER) as folder:
-        for path, plan in plans(settings, Project([Path("src"), Path()])).items():
+        for path, plan in plans(settings, project).items():
             file = folder / path.relative_to(FOLDER)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(plan.text(), encoding="utf-8")
     prune(settings)
+
+
+def code() -> Project:
+    """The code of this repository, and losslab's own where it is installed rather than a clone."""
+    package = Path(losslab.__file__).parent
+    return Project([Path("src"), Path()], {} if package.is_relative_to(Path.cwd() / "src") else {"losslab": package})
+
+
+def see_every_edit(settings: Params, project: Project) -> None:
+    """Refuse code of one's own whose edits DVC would not notice, since the stage `plan` does not depend on it.
+
+    Raises:
+        InputError: names the files, and where to add them.
+    """
+    own: set[Path] = set()
+    for dataset in settings.grid.datasets:
+        own |= project.own("extract", {"losslab.data": settings.datasets[dataset]})
+    for cell in cells(settings.grid):
+        own |= project.own("train", _kinds(settings, cell))
+    watched = yaml.safe_load(DVC_YAML.read_text(encoding="utf-8"))["stages"]["plan"]["deps"] if own else []
+    lacking = [path for path in sorted(own) if not any(path.is_relative_to(str(folder)) for folder in watched)]
+    if lacking:
+        files = ", ".join(map(str, lacking))
+        raise InputError(f"{DVC_YAML}: an edit of {files} would not be noticed; add it to `deps` of the stage `plan`")
+
+
+def _kinds(settings: Params, cell: Cell) -> dict[str, Any]:
+    return {"losslab.networks": settings.networks[cell.network], "losslab.losses": settings.losses[cell.loss]}
 
 
 def plans(settings: Params, project: Project) -> dict[Path, Plan]:
@@ -50,10 +86,11 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
     train_code = {}
     for cell in cells(settings.grid):
         network, loss = settings.networks[cell.network], settings.losses[cell.loss]
-        kinds = {"losslab.networks": network, "losslab.losses": loss}
+        kinds = _kinds(settings, cell)
         common: dict[str, Any] = dict(zip(("dataset", "network", "loss"), cell.names, strict=True))
         train = settings.train.model_copy(update={"seeds": seeds_of(cell, settings.train.seeds, settings.grid)})
         common |= {"network_spec": network, "loss_spec": loss, "train": train, "cpu_precision": cpu_precision}
+        common["libraries"] = project.libraries("train", kinds)
         train_code[str(cell)] = project.fingerprint("train", kinds)
         written[TrainPlan.path(*cell.names)] = TrainPlan(code=train_code[str(cell)], **common)
         code = project.fingerprint("evaluate", kinds)

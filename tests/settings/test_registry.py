@@ -34,7 +34,7 @@ def test_what_the_program_gives_is_no_option() -> None:
         networks.registry.complete({"kind": "munet", "classes": 3})
 
 
-@pytest.mark.parametrize("spec", [{}, {"kind": None}, {"kind": ["dice"]}, {"kind": "os:system"}])
+@pytest.mark.parametrize("spec", [{}, {"kind": None}, {"kind": ["dice"]}, {"kind": "os.system"}])
 def test_what_is_no_kind_is_a_validation_error_that_lists_those_there_are(spec: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=r"no kind .* in losslab\.losses\.KINDS; .*known: bce, "):
         losses.registry.complete(spec)

@@ -20,4 +20,4 @@ KINDS = {
     "purdue_shapes": "purdue_shapes:PurdueShapes",
 }
 
-registry: Registry[Dataset] = Registry(__name__, KINDS)
+registry: Registry[Dataset] = Registry(__name__, KINDS, own="dataset:Dataset")

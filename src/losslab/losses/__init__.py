@@ -51,7 +51,7 @@ KINDS = {
     "unified_focal": "compound.unified_focal:UnifiedFocal",
 }
 
-registry: Registry[Loss] = Registry(__name__, KINDS)
+registry: Registry[Loss] = Registry(__name__, KINDS, own="loss:Loss", adapter="foreign")
 
 
 def build(kind: str, **options: Any) -> Loss:

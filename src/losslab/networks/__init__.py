@@ -19,7 +19,7 @@ KINDS = {
     "unet": "unet:UNet",
 }
 
-registry: Registry[nn.Module] = Registry(__name__, KINDS, given=("in_channels", "classes"))
+registry: Registry[nn.Module] = Registry(__name__, KINDS, given=("in_channels", "classes"), adapter="foreign")
 
 
 def build(kind: str, *, in_channels: int = 3, classes: int, **options: Any) -> nn.Module:

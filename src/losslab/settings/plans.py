@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from losslab.errors import InputError, did_you_mean
 from losslab.settings.params import Compare, Evaluate, Grid, Params, Spec, Train
@@ -123,6 +123,8 @@ class TrainPlan(Plan):
     train: Train
     cpu_precision: Literal["float32", "bfloat16"]
     """What `precision: auto` means on a processor: the faster of the two on the machine that planned."""
+    libraries: dict[str, str] = Field(default_factory=dict)
+    """Installed libraries that it uses beside those that losslab needs → version and digest of the files."""
 
     @property
     def cell(self) -> Cell:

@@ -3,6 +3,9 @@
 A package of kinds (losses, networks, data) lists them in a dict `KINDS = {"dice": "dice:Dice", ...}` of
 kind → "module:Class", relative to the package. Nothing is imported until it is asked for, so a stage depends
 only on the modules that it uses, and a stage's fingerprint can read the same dict without running it.
+
+A kind `module:Class` is code from elsewhere, if the project allows it. What is of the package's own type is used as
+the package's kinds are; the package's `adapter` makes the rest fit.
 """
 
 import inspect
@@ -10,14 +13,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, Generic, Protocol, TypeVar, cast, get_type_hints
 
 from pydantic import BaseModel, create_model
 
 from losslab.errors import did_you_mean
+from losslab.settings import allowed
 from losslab.settings.schema import Section, invalid
 
 T = TypeVar("T")
+
+
+class Adapter(Protocol):
+    """A module that makes classes and functions from elsewhere fit a package."""
+
+    def complete(self, spec: Mapping[str, Any], named: Any) -> dict[str, Any]:
+        """`spec` checked, with defaults and guesses filled in, for the object that its kind names."""
+
+    def build(self, spec: Mapping[str, Any], named: Any, **given: Any) -> Any:
+        """An object of the package's type that uses the one that the kind names."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +42,42 @@ class Registry(Generic[T]):
         package: dotted name of the package, such as `losslab.losses`.
         kinds: kind → "module:Class".
         given: constructor arguments that the program gives, so that params.yaml may not.
+        own: "module:Class" of the package; subclasses from elsewhere are used as its kinds are.
+        adapter: module of the package that makes everything else from elsewhere fit; an `Adapter`.
     """
 
     package: str
     kinds: Mapping[str, str]
     given: tuple[str, ...] = ()
+    own: str = ""
+    adapter: str = ""
 
     def resolve(self, kind: str) -> type[T]:
         """The class of `kind`; a `pydantic.ValidationError` that names the nearest kind if there is none."""
+        if allowed.is_import_path(kind):
+            named = allowed.named(kind)
+            if not self._is_own(named):
+                raise invalid("kind", f"'{kind}' is no {self.package}.{self.own.replace(':', '.')}", kind)
+            return cast(type[T], named)
         if not isinstance(kind, str) or kind not in self.kinds:
             hint = did_you_mean(str(kind), self.kinds)
             raise invalid("kind", f"no kind '{kind}' in {self.package}.KINDS; {hint}", kind)
-        module, name = self.kinds[kind].split(":")
-        kind_class: type[T] = getattr(import_module(f"{self.package}.{module}"), name)
-        return kind_class
+        return cast(type[T], self._class(self.kinds[kind]))
+
+    def _class(self, place: str) -> Any:
+        module, name = place.split(":")
+        return getattr(import_module(f"{self.package}.{module}"), name)
+
+    def _is_own(self, named: Any) -> bool:
+        return bool(self.own) and inspect.isclass(named) and issubclass(named, self._class(self.own))
+
+    def _adapted(self, kind: Any) -> tuple[Adapter, Any] | None:
+        """The adapter and what it is to adapt, if the kind is from elsewhere and of another type."""
+        if not self.adapter or not allowed.is_import_path(kind):
+            return None
+        named = allowed.named(kind)
+        adapter = cast(Adapter, import_module(f"{self.package}.{self.adapter}"))
+        return None if self._is_own(named) else (adapter, named)
 
     def check(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """The options in `spec` (all but `kind`), validated and with defaults filled in.
@@ -49,8 +85,12 @@ class Registry(Generic[T]):
         Raises:
             pydantic.ValidationError: an unknown kind or option, a wrong type, a value out of range.
         """
-        schema = _schema(self.resolve(spec.get("kind", "")), self.given)  # type: ignore[arg-type]
-        checked = schema.model_validate({key: value for key, value in spec.items() if key != "kind"})
+        kind = spec.get("kind", "")
+        schema = _schema(self.resolve(kind), self.given)  # type: ignore[arg-type]
+        options = {key: value for key, value in spec.items() if key != "kind"}
+        if allowed.is_import_path(kind) and isinstance(options.get("options"), Mapping):
+            options |= options.pop("options")
+        checked = schema.model_validate(options)
         return {name: getattr(checked, name) for name in schema.model_fields}
 
     def complete(self, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,12 +99,17 @@ class Registry(Generic[T]):
         Raises:
             pydantic.ValidationError: as `check`.
         """
+        if adapted := self._adapted(spec.get("kind")):
+            adapter, named = adapted
+            return adapter.complete(spec, named)
         options = self._plain(self.check(spec))
         return {"kind": spec["kind"], **options}
 
     def _plain(self, value: Any) -> Any:
         if isinstance(value, BaseModel):
             return {name: self._plain(getattr(value, name)) for name in type(value).model_fields}
+        if isinstance(spec := getattr(value, "spec", None), Mapping):  # made by an adapter
+            return dict(spec)
         if is_dataclass(value) and not isinstance(value, type):
             return {"kind": self._kind_of(value)} | {
                 field.name: self._plain(getattr(value, field.name)) for field in fields(value)
@@ -75,10 +120,14 @@ class Registry(Generic[T]):
 
     def _kind_of(self, value: Any) -> str:
         where = f"{type(value).__module__.removeprefix(f'{self.package}.')}:{type(value).__name__}"
-        return next(kind for kind, place in self.kinds.items() if place == where)
+        kinds = (kind for kind, place in self.kinds.items() if place == where)
+        return next(kinds, None) or allowed.path_of(type(value))
 
     def build(self, spec: Mapping[str, Any], **given: Any) -> T:
         """An object from a mapping of `kind` and its options, checked as in `check`."""
+        if adapted := self._adapted(spec.get("kind")):
+            adapter, named = adapted
+            return cast(T, adapter.build(spec, named, **given))
         return self.resolve(spec.get("kind", ""))(**self.check(spec), **given)
 
 

@@ -42,9 +42,9 @@ def _is_number(hint: Any) -> bool:
 
 
 def invalid(key: str, message: str, value: Any) -> ValidationError:
-    """A validation error at `key`, to be raised within a validator: pydantic puts the path so far before it."""
+    """A validation error at `key`, or `key.key`, for a validator to raise: pydantic puts the path so far before it."""
     said = PydanticCustomError("losslab", "{message}", {"message": message})
-    error = InitErrorDetails(type=said, loc=(key,), input=value)
+    error = InitErrorDetails(type=said, loc=tuple(key.split(".")), input=value)
     return ValidationError.from_exception_data(key, [error])
 
 
