@@ -1,6 +1,7 @@
 """The command `losslab`, or `python -m losslab`, for what is not a stage of the pipeline."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from losslab.errors import InputError, exit_on_error
 
 
 def check() -> None:
-    """check params.yaml, and say so if it is right"""
+    """check params.yaml, and put losses from elsewhere to the test"""
     from losslab import data, losses, networks
     from losslab.settings import params
     from losslab.settings.plans import cells, seeds_of
@@ -18,6 +19,28 @@ def check() -> None:
     settings = params.load({"datasets": data.registry, "networks": networks.registry, "losses": losses.registry})
     runs = sum(len(seeds_of(cell, settings.train.seeds, settings.grid)) for cell in cells(settings.grid))
     print(f"{params.PARAMS}: correct; {runs} runs in the grid")
+    _examine({name: settings.losses[name] for name in settings.grid.losses})
+
+
+def _examine(specs: dict[str, dict[str, Any]]) -> None:
+    """Say what the battery finds of each loss from elsewhere.
+
+    Raises:
+        InputError: one of them is wrong.
+    """
+    from losslab import losses
+    from losslab.losses import battery
+
+    wrong = []
+    for name, spec in specs.items():
+        if not battery.is_foreign(spec):
+            continue
+        print(f"\nlosses.{name}: {json.dumps(spec)}")
+        for finding in battery.examine(losses.registry.build(spec), battery.classes_of(spec)):
+            print(f"  {finding}", flush=True)
+            wrong += [name] if finding.state == "wrong" else []
+    if wrong:
+        raise InputError(f"params.yaml: losses.{wrong[0]}: is not to be trained with, see above")
 
 
 def losses() -> None:
