@@ -15,7 +15,7 @@ from losslab.errors import InputError
 from losslab.losses import KINDS, battery
 from losslab.losses.battery import Finding
 
-PLANTED = '''
+PLANTED = """
 import torch
 from torch import nn
 
@@ -86,7 +86,7 @@ def no_scalar(logits, target):
 def spatial(logits, target):
     p = logits.sigmoid()
     return (p - target).square().mean() + (p.diff(dim=2) - target.diff(dim=2)).square().mean()
-'''
+"""
 FINITE, DEPENDS, DESCENDS, TRUTH, MEAN, INPUT, REPEATS, VOID = (
     "value and gradient are finite",
     "it depends on the prediction and on the target",

@@ -1,0 +1,33 @@
+"""Masks to metrics in a script of one's own: this is `losslab.metrics`.
+
+`METRICS` is what the leaderboard has, with titles and definitions; `of_masks` gives them all.
+"""
+
+from torch import Tensor
+
+from losslab.evaluation.aggregates import Draws, unweighted
+from losslab.evaluation.boundaries import compare_boundaries
+from losslab.evaluation.metrics import METRICS, compute
+from losslab.evaluation.pixel_counts import pixel_counts
+
+__all__ = ["METRICS", "of_masks"]
+
+
+def of_masks(predicted: Tensor, target: Tensor, boundary_tolerance: float = 2.0) -> dict[str, float]:
+    """Every metric of predicted masks, as the leaderboard has them for one seed; NaN where there is nothing to measure.
+
+    Args:
+        predicted: boolean `[N, C, H, W]`.
+        target: planes of 0 and 1, of the same shape.
+        boundary_tolerance: how many pixels a boundary may lie off the true one and still be right.
+
+    >>> import torch
+    >>> predicted, target = torch.zeros(2, 1, 1, 4, 4)
+    >>> predicted[..., :2], target[..., 1:3] = 1, 1
+    >>> of_masks(predicted.bool(), target)["miou"] == 4 / 12
+    True
+    """
+    counts = pixel_counts(predicted, target).cpu().numpy()
+    boundaries = compare_boundaries(predicted, target, boundary_tolerance).numpy()
+    metrics = compute(Draws(counts[None], boundaries[None], unweighted))
+    return {name: float(value[0, 0]) for name, value in metrics.items()}
