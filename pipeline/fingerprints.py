@@ -74,15 +74,20 @@ class Project:
         return self.closure(first, NOT_CALLED.get(stage, ()))
 
     def libraries(self, stage: str, kinds: Mapping[str, Any] | None = None) -> dict[str, str]:
-        """Installed libraries that kinds bring in → version and digest: those that they name, and those that the code
-        of the project's kinds imports beside what losslab itself needs."""
-        imported: set[str] = set()
-        for name in self.modules(stage, kinds) - self.modules(stage) if kinds else ():
-            imported |= {other.split(".")[0] for other in self._imports(name)}
+        """Installed libraries that its numbers depend on. Of losslab's own → version; of those that kinds name, and those
+        that the code of the project's kinds imports beside what losslab itself needs → version and digest."""
+
+        def imports(modules: Iterable[str]) -> set[str]:
+            return {other.split(".")[0] for name in modules for other in self._imports(name)}
+
+        reached = self.modules(stage, kinds)
+        imported = imports(reached - self.modules(stage)) if kinds else set()
         elsewhere = {top for top in imported if not self._is_ours(top)}
         used = libraries.identities(elsewhere, without=libraries.needed_by_losslab())
         named = {kind.split(":")[0] for spec in (kinds or {}).values() for kind in _kinds(spec) if ":" in kind}
-        return used | libraries.identities(name for name in named if not self.has(name))
+        used |= libraries.identities(name for name in named if not self.has(name))
+        # What a download fetched is verified, and is not to be fetched again for a new version of NumPy.
+        return (libraries.versions(imports(reached)) if stage != "download" else {}) | used
 
     def own(self, stage: str, kinds: Mapping[str, Any] | None = None) -> set[Path]:
         """The files of the modules that a stage can reach and that are neither losslab's nor the pipeline's."""

@@ -1,7 +1,7 @@
 """Which installed libraries a stage instance uses, beside those that losslab itself needs: version and content.
 
 Code from elsewhere is not read module by module as the project's own is: a library's files are those of its
-distribution, whose RECORD has a hash of each. Standard library only.
+distribution, whose RECORD has a hash of each.
 """
 
 import hashlib
@@ -12,6 +12,39 @@ from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
+
+from losslab.errors import InputError
+
+NUMERIC = {
+    "PIL": "pillow",
+    "matplotlib": "matplotlib",
+    "numpy": "numpy",
+    "pycocotools": "pycocotools",
+    "scipy": "scipy",
+    "torch": "torch",
+    "torchvision": "torchvision",
+}
+"""Module → distribution, of the libraries that losslab needs and another version of which may change a result."""
+
+
+def versions(modules: Iterable[str]) -> dict[str, str]:
+    """Name → version, of the `NUMERIC` libraries among some top-level modules; builds for other devices are alike."""
+    names = sorted(NUMERIC[module] for module in set(modules) & NUMERIC.keys())
+    return {name: metadata.version(name).split("+")[0] for name in names}
+
+
+def check(planned: Mapping[str, str]) -> None:
+    """Refuse to compute with other versions than the plan says: its outputs would stand for those.
+
+    Raises:
+        InputError: another version of a numeric library is installed here.
+    """
+    for module, name in NUMERIC.items():
+        if name in planned and (here := versions([module])[name]) != planned[name]:
+            raise InputError(
+                f"{name} {here} is installed here, and this was planned with {planned[name]}; `dvc repro --force plan` "
+                "plans anew, and `dvc commit --force` after it keeps results of the other version knowingly"
+            )
 
 
 def identities(modules: Iterable[str], without: Container[str] = ()) -> dict[str, str]:

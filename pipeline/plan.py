@@ -75,6 +75,10 @@ def _kinds(settings: Params, cell: Cell) -> dict[str, Any]:
 
 def plans(settings: Params, project: Project) -> dict[Path, Plan]:
     """The plan of every stage instance that the grid asks for, by where it is to lie."""
+
+    def used(stage: str, kinds: dict[str, Any] | None = None) -> dict[str, Any]:
+        return {"code": project.fingerprint(stage, kinds), "libraries": project.libraries(stage, kinds)}
+
     written: dict[Path, Plan] = {}
     cpu_precision = devices.cpu_precision()
     for dataset in settings.grid.datasets:
@@ -82,7 +86,7 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         kind = {"losslab.data": spec}
         for stage in (DownloadPlan, ExtractPlan):
             options = {key: spec[key] for key in ("kind", stage.stage)}
-            written[stage.path(dataset)] = stage(code=project.fingerprint(stage.stage, kind), dataset=options)
+            written[stage.path(dataset)] = stage(dataset=options, **used(stage.stage, kind))
     train_code = {}
     for cell in cells(settings.grid):
         network, loss = settings.networks[cell.network], settings.losses[cell.loss]
@@ -90,20 +94,19 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         common: dict[str, Any] = dict(zip(("dataset", "network", "loss"), cell.names, strict=True))
         train = settings.train.model_copy(update={"seeds": seeds_of(cell, settings.train.seeds, settings.grid)})
         common |= {"network_spec": network, "loss_spec": loss, "train": train, "cpu_precision": cpu_precision}
-        common["libraries"] = project.libraries("train", kinds)
-        train_code[str(cell)] = project.fingerprint("train", kinds)
-        written[TrainPlan.path(*cell.names)] = TrainPlan(code=train_code[str(cell)], **common)
-        code = project.fingerprint("evaluate", kinds)
-        written[EvaluatePlan.path(*cell.names)] = EvaluatePlan(code=code, evaluate=settings.evaluate, **common)
+        trained = TrainPlan(**common, **used("train", kinds))
+        train_code[str(cell)] = trained.code
+        written[TrainPlan.path(*cell.names)] = trained
+        scored = EvaluatePlan(evaluate=settings.evaluate, **common, **used("evaluate", kinds))
+        written[EvaluatePlan.path(*cell.names)] = scored
     written[ComparePlan.path()] = ComparePlan(
-        code=project.fingerprint("compare"),
         grid=settings.grid,
         losses={name: settings.losses[name] for name in settings.grid.losses},
         seeds=settings.train.seeds,
         compare=settings.compare,
+        **used("compare"),
     )
-    code = project.fingerprint("report")
-    written[ReportPlan.path()] = ReportPlan(code=code, params=settings, train_code=train_code)
+    written[ReportPlan.path()] = ReportPlan(params=settings, train_code=train_code, **used("report"))
     return written
 
 

@@ -12,11 +12,12 @@ from losslab.results.runs import Run
 from losslab.settings.plans import TrainPlan
 from losslab.tracking import sync
 from losslab.training import processes, seeds
-from pipeline import PROGRESS
+from pipeline import PROGRESS, libraries
 
 
 def main() -> None:
     plan = TrainPlan.read(*sys.argv[1:4])
+    libraries.check(plan.libraries)
     processes.launch(plan.train.processes, "pipeline.train", sys.argv[1:])
 
     def on_epoch(run: Run, rows: Sequence[Row], device: str) -> None:

@@ -5,6 +5,7 @@ One repository in which everything has run; a test that changes something has a 
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,23 @@ def test_dvc_finds_out_of_date_what_the_plans_say(copy: Project) -> None:
     assert set(status) == {"train@shapes-unet-dice", "evaluate@shapes-unet-dice", "report"}
     edit(copy.root / "src/losslab/losses/overlap/dice.py", "return 1.5 * ", "return ")
     assert copy.repro() == ["plan"], "going back computes nothing"
+
+
+def test_another_version_of_torch_trains_again_unless_results_are_kept_knowingly(copy: Project, tmp_path: Path) -> None:
+    other = tmp_path / "torch-99.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 99.0\n", encoding="utf-8")
+    newer = {"PYTHONPATH": str(tmp_path)}
+    forced = copy.stage("train", "shapes", "unet", "dice", **newer)
+    assert forced.returncode == 1
+    assert re.match(r"error: torch 99.0 is installed here, and this was planned with \d+\.\d+", forced.stderr)
+    edit(copy.root / "requirements.lock", "torch==", "torch==99.0+")
+    assert copy.repro("plan", **newer) == ["plan"]
+    retrained = set(json.loads(copy.run("dvc", "status", "--json", **newer).stdout))
+    assert {"train@shapes-unet-dice", "evaluate@shapes-unet-bce"} <= retrained
+    assert not {"download@shapes", "extract@shapes"} & retrained
+    assert copy.run("dvc", "commit", "--force", **newer).returncode == 0
+    assert copy.repro(**newer) == []
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,9 @@ class Plan(Section):
 
     stage: ClassVar[str]
     code: str
-    """Fingerprint of the code that the instance can reach."""
+    """Fingerprint of the code that the instance can reach, and of these libraries."""
+    libraries: dict[str, str] = Field(default_factory=dict)
+    """Installed libraries that its numbers depend on → version, with a digest of the files for code from elsewhere."""
 
     @classmethod
     def read(cls, *names: str) -> Self:
@@ -123,8 +125,6 @@ class TrainPlan(Plan):
     train: Train
     cpu_precision: Literal["float32", "bfloat16"]
     """What `precision: auto` means on a processor: the faster of the two on the machine that planned."""
-    libraries: dict[str, str] = Field(default_factory=dict)
-    """Installed libraries that it uses beside those that losslab needs → version and digest of the files."""
 
     @property
     def cell(self) -> Cell:
