@@ -193,4 +193,5 @@ def grey(image: Array) -> Array:
 def colour_labels(image: Array, colours: Array) -> Array:
     """Number of the nearest colour of each pixel of `[3, H, W]`, uint8 `[H, W]`; of equals the first."""
     differences = image.astype(np.int32)[None] - colours.astype(np.int32)[:, :, None, None]  # [K, 3, H, W]
-    return (differences**2).sum(axis=1).argmin(axis=0).astype(np.uint8)
+    labels: Array = (differences**2).sum(axis=1).argmin(axis=0).astype(np.uint8)
+    return labels

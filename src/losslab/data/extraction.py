@@ -21,7 +21,8 @@ from losslab.results.files import write_json
 from losslab.settings.schema import Count, Section
 
 Extracted = tuple[str | int, tuple[Array, Array] | str]
-"""An image's id, and its pixels `[3, H, W]` and masks `[C, H, W]` or labels `[H, W]`, or the reason why there are none."""
+"""An image's id, and its pixels `[3, H, W]` and masks `[C, H, W]` or labels `[H, W]`, or the reason why there are
+none."""
 
 SIDES = (8, 4096)
 """The shortest and the longest side that images are made, in pixels."""

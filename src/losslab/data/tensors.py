@@ -1,11 +1,11 @@
 """The tensor store: images and truth of one split in one safetensors file.
 
-`images` uint8 `[N, 3, H, W]` RGB and `masks` uint8 `[N, C, H, W]` of 0, 1 and 255, which is void: unknown, never trained
-on and never scored. Planes may overlap. Where classes exclude each other, `labels` uint8 `[N, H, W]`, the class of each
-pixel or 255, stands in place of `masks`. One metadata key `losslab`: JSON with `dataset`, `classes`, `exclusive`, `ids`,
-`source`, and `padded` where images were padded to their size rather than stretched. Written in a stream, so that a set
-larger than memory can be; read by memory-mapping, so that opening costs nothing. The bytes depend on nothing but the
-content.
+`images` uint8 `[N, 3, H, W]` RGB and `masks` uint8 `[N, C, H, W]` of 0, 1 and 255, which is void: unknown, never
+trained on and never scored. Planes may overlap. Where classes exclude each other, `labels` uint8 `[N, H, W]`, the class
+of each pixel or 255, stands in place of `masks`. One metadata key `losslab`: JSON with `dataset`, `classes`,
+`exclusive`, `ids`, `source`, and `padded` where images were padded to their size rather than stretched. Written in a
+stream, so that a set larger than memory can be; read by memory-mapping, so that opening costs nothing. The bytes depend
+on nothing but the content.
 """
 
 import json
@@ -38,8 +38,8 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True)
 class Split:
-    """One split: `images` `[N, 3, H, W]`, `truth` (masks `[N, C, H, W]`, or labels `[N, H, W]` where classes exclude each
-    other), and what the metadata says."""
+    """One split: `images` `[N, 3, H, W]`, `truth` (masks `[N, C, H, W]`, or labels `[N, H, W]` where classes exclude
+    each other), and what the metadata says."""
 
     images: Array
     truth: Array
@@ -100,7 +100,7 @@ class Split:
 def planes(labels: Array, classes: int) -> Array:
     """Labels `[..., H, W]` → masks `[..., C, H, W]` of 0, 1 and, in every plane of an unknown pixel, 255."""
     numbers = np.arange(classes)[:, None, None]
-    masks = (labels[..., None, :, :] == numbers).view(np.uint8)
+    masks: Array = (labels[..., None, :, :] == numbers).view(np.uint8)
     masks[np.broadcast_to(labels[..., None, :, :] == VOID, masks.shape)] = VOID
     return masks
 

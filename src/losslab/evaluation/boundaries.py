@@ -1,9 +1,10 @@
 """How well predicted boundaries follow the true ones: boundary F-score and Hausdorff distance, per image and class.
 
-The boundary of a mask is every pixel of it that has one of its four neighbours outside; beyond the image is outside.
-Of what is unknown (255 in the truth) neither mask has a pixel, and against it no mask has a boundary: whether it goes on
+The boundary of a mask is every pixel of it that has one of its four neighbours outside; beyond the image is outside. Of
+what is unknown (255 in the truth) neither mask has a pixel, and against it no mask has a boundary: whether it goes on
 there is not known either. The image is the smallest rectangle that holds all that is known of a plane, so that a border
-of unknown pixels, such as padding, is as if it were not there. A boundary pixel is *near* if a boundary pixel of the other mask lies within a tolerance, in pixels, of its centre.
+of unknown pixels, such as padding, is as if it were not there. A boundary pixel is *near* if a boundary pixel of the
+other mask lies within a tolerance, in pixels, of its centre.
 
 - Boundary F-score (Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013): the
   harmonic mean of the near share of the predicted boundary and the near share of the true one.
@@ -66,8 +67,8 @@ def compare_boundaries(predicted: Tensor, target: Tensor, tolerance: float) -> T
 
 
 def _unknown_within(void: Tensor | None, height: int, width: int) -> tuple[Tensor | None, Tensor]:
-    """The unknown pixels `[M, H, W]` that lie within the rectangle of what is known, and its diagonals, float64 `[M]` on
-    the CPU; where all is known no pixels, and one diagonal."""
+    """The unknown pixels `[M, H, W]` that lie within the rectangle of what is known, and its diagonals, float64 `[M]`
+    on the CPU; where all is known no pixels, and one diagonal."""
     if void is None:
         return None, torch.tensor((height**2 + width**2) ** 0.5, dtype=torch.float64)
     rows, columns = (_spanned(~void.all(axis)) for axis in (2, 1))  # [M, H], [M, W]

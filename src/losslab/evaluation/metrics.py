@@ -1,7 +1,7 @@
 """Every metric of the leaderboard: how it is computed, what it is called, and what it means; each in one place.
 
-Counts are of pixels that are known; they are summed over the test set for each class before a formula is applied, unless
-the definition says otherwise. The value is NaN where there is nothing to measure.
+Counts are of pixels that are known; they are summed over the test set for each class before a formula is applied,
+unless the definition says otherwise. The value is NaN where there is nothing to measure.
 """
 
 from collections.abc import Callable

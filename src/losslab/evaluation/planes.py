@@ -7,8 +7,8 @@ from losslab.data.tensors import VOID
 
 
 def planes(truth: Tensor, classes: int) -> Tensor:
-    """Truth as it is stored, uint8, to masks `[N, C, H, W]` of 0, 1 and 255: masks as they are, of labels `[N, H, W]` one
-    plane for each class, 255 in all of them where a pixel is unknown."""
+    """Truth as it is stored, uint8, to masks `[N, C, H, W]` of 0, 1 and 255: masks as they are, of labels `[N, H, W]`
+    one plane for each class, 255 in all of them where a pixel is unknown."""
     if truth.ndim == 4:
         return truth
     labels = truth.unsqueeze(1)

@@ -55,8 +55,8 @@ def evaluate_seeds(plan: EvaluatePlan) -> None:
 
 @dataclass(frozen=True)
 class Scored:
-    """What one model scored: by threshold rule pixel counts `[N, C, 4]` and boundaries `[N, C, 5]`, and pixels by true and
-    predicted class `[C, C]` where classes exclude each other."""
+    """What one model scored: by threshold rule pixel counts `[N, C, 4]` and boundaries `[N, C, 5]`, and where classes
+    exclude each other pixels by true and predicted class `[C, C]`."""
 
     counts: dict[str, scores.Counts]
     edges: dict[str, Floats]

@@ -72,8 +72,7 @@ class _Metadata(BaseModel):
 
 def save(path: Path, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write weights and the metadata key `losslab`: JSON with `network` and `loss` (as in params.yaml), `classes`,
-    `mean`, `std`, `threshold`, `exclusive`, `padded` and what else is of interest. The same content gives the same bytes.
-    """
+    `mean`, `std`, `threshold`, `exclusive`, `padded` and what else is of interest. The same content, the same bytes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with atomic_file(path) as temporary:
         temporary.write_bytes(to_bytes(tensors, {"losslab": json.dumps(metadata, sort_keys=True)}))

@@ -215,7 +215,7 @@ def validate(
 
 
 def target_maps(loss: Loss, truth: Tensor, classes: int) -> Tensor | None:
-    """What a loss computes once of all masks `[N, C, H, W]`, or of labels `[N, H, W]`, whose planes would fill memory."""
+    """What a loss computes once of masks `[N, C, H, W]`, or of labels `[N, H, W]`, whose planes could fill memory."""
     if truth.ndim == 4:
         return loss.target_maps(truth)
     parts = [loss.target_maps(planes(part, classes)) for part in torch.split(truth, 64)]

@@ -214,7 +214,7 @@ def test_void_labels_are_unknown(
     splits, account = run(dataset("mask_folder", download, extract | options), tmp_path / "work")
     full = np.zeros_like(MAP)
     for label, number in (numbers | {255: 255}).items():
-        full[MAP == label] = number
+        full[label == MAP] = number
     assert splits["test"].classes == names
     assert splits["test"].exclusive == (len(classes) > 1)
     for truth in splits["test"].truth:
@@ -228,7 +228,7 @@ def test_padding_keeps_the_shape_and_is_void(tmp_path: Path, classes: dict[str, 
     download = label_maps(tmp_path / "set", MAP, Image.fromarray)  # SIDE high, SIDE + 6 wide
     extract = {"image_size": [20, 26], "fit": "pad", "background": "rest", "classes": classes, "workers": 1}
     splits, account = run(dataset("mask_folder", download, extract), tmp_path / "work")
-    full = np.where(MAP <= len(classes), MAP, 0)
+    full = np.where(len(classes) >= MAP, MAP, 0)
     height = round(26 * SIDE / (SIDE + 6)) if 26 / (SIDE + 6) < 20 / SIDE else 20
     width = min(26, round(20 * (SIDE + 6) / SIDE))
     top, left = (20 - height) // 2, (26 - width) // 2

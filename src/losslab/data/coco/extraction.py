@@ -21,7 +21,8 @@ Result = tuple[Array, Array] | str
 
 
 class Job(NamedTuple):
-    """One image to extract: its record, the raw folder it lies in, the plane of its object, of how many, their frame."""
+    """One image to extract: its record, the raw folder it lies in, the plane of its object, of how many, their
+    frame."""
 
     raw: Path
     image: Selected

@@ -5,8 +5,8 @@ both; `{split}` is a split's name; `*` is any text within a name. A mask file is
 `losslab.data.mask_files.label_maps`).
 
 An image without a mask is left out and counted as `no_mask`, a mask without an image only counted. A pair that cannot
-be read, or whose image and mask differ in size, is left out and listed. A label that is neither a class, nor background,
-nor void is an error: a data set in which a class was forgotten trains without complaint.
+be read, or whose image and mask differ in size, is left out and listed. A label that is neither a class, nor
+background, nor void is an error: a data set in which a class was forgotten trains without complaint.
 """
 
 import re
