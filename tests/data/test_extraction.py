@@ -28,6 +28,7 @@ def test_images_are_written_and_the_others_counted_and_listed(tmp_path: Path) ->
         "source_images": 9,
         "splits": {"val": {"kept": 2, "left_out": {"not_drawn": 3, "damaged": 2}}},
         "unreadable": [{"split": "val", "id": number, "reason": "damaged"} for number in (1, 3)],
+        "classes": {"val": {"one": {"images": 2, "share": 1.0}}},
     }
     split = tensors.read(tmp_path / "val.safetensors")
     assert (split.ids, split.classes, split.dataset, split.source) == (("0", "2"), ("one",), "set", "theirs")
@@ -35,7 +36,7 @@ def test_images_are_written_and_the_others_counted_and_listed(tmp_path: Path) ->
 
 
 def test_there_is_no_list_where_every_image_is_known_to_be_readable(tmp_path: Path) -> None:
-    assert write(tmp_path, most=None).keys() == {"source_images", "splits"}
+    assert write(tmp_path, most=None).keys() == {"source_images", "splits", "classes"}
 
 
 def test_too_many_unreadable_images_are_an_error_that_lists_them_over_all_splits(tmp_path: Path) -> None:
@@ -80,3 +81,43 @@ def test_a_split_in_which_every_mask_is_empty_is_one_line_that_names_it(tmp_path
     with pytest.raises(InputError, match=f"^none of the 2 images of {name} shows anything of one, two: every mask is"):
         write_splits(tmp_path / "none", "set", ["one", "two"], splits, {})
     assert not (tmp_path / "none/extract.json").exists()
+
+
+def test_an_image_of_which_nothing_is_known_is_left_out_and_counted(tmp_path: Path) -> None:
+    void = (PIXELS[0], np.full((1, 2, 2), 255, np.uint8))
+    account = write(tmp_path, ("1", void), ("2", PIXELS), most=0)
+    assert account["splits"] == {"val": {"kept": 2, "left_out": {"not_drawn": 3, "all_void": 1}}}
+    assert tensors.read(tmp_path / "val.safetensors").ids == ("0", "2")
+
+
+def test_shares_are_of_the_pixels_that_are_known(tmp_path: Path) -> None:
+    mask = np.array([[[1, 1], [0, 255]], [[0, 255], [255, 255]]], np.uint8)
+    labels = np.array([[2, 0], [2, 255]], np.uint8)
+    for name, truth, shares in (("masks", mask, [2 / 3, 0]), ("labels", labels, [1 / 3, 0, 2 / 3])):
+        classes = ["background", "one", "two"][-len(shares) :]
+        write_splits(tmp_path / name, "set", classes, {"train": SplitImages("", [("0", (PIXELS[0], truth))])}, {})
+        account = json.loads((tmp_path / name / "extract.json").read_text())["classes"]["train"]
+        assert [each["share"] for each in account.values()] == pytest.approx(shares, abs=1e-6)
+        assert [each["images"] for each in account.values()] == [int(share > 0) for share in shares]
+
+
+def test_labels_of_background_alone_show_nothing(tmp_path: Path) -> None:
+    splits = {"train": SplitImages("", [("0", (PIXELS[0], np.array([[0, 0], [255, 0]], np.uint8)))])}
+    with pytest.raises(InputError, match="shows anything of background, one, two"):
+        write_splits(tmp_path, "set", ["background", "one", "two"], splits, {})
+
+
+def test_a_class_that_a_split_lacks_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def image(*shown: int) -> tuple[np.ndarray, np.ndarray]:
+        masks = np.zeros((4, 2, 2), np.uint8)
+        masks[list(shown), 0] = 1
+        return PIXELS[0], masks
+
+    shown = {"train": (0, 1), "val": (0,), "test": (0, 2)}
+    splits = {name: SplitImages(name, [("0", image(*classes))]) for name, classes in shown.items()}
+    write_splits(tmp_path, "set", ["both", "taught", "new", "none"], splits, {})
+    assert capsys.readouterr().out.splitlines() == [
+        "set: taught: in no test image, so that it is left out of every mean",
+        "set: new: in no training image, only in test: nothing can learn it",
+        "set: none: in no training image, nowhere in the data",
+    ]

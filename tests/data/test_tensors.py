@@ -17,7 +17,7 @@ from losslab.errors import InputError
 def write(path: Path, count: int = 3, planes: int = 2, side: int = 4) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(count * planes + side)
     images = rng.integers(0, 256, (count, 3, side, side), np.uint8)
-    masks = rng.integers(0, 2, (count, planes, side, side), np.uint8)
+    masks = rng.choice(np.array([0, 1, 255], np.uint8), (count, planes, side, side))
     with tensors.Writer(path, dataset="d", classes=tuple("abcdef"[:planes]), source="s") as writer:
         for index in range(count):
             writer.append(f"image {index}", images[index], masks[index])
@@ -38,8 +38,63 @@ def test_what_is_written_is_read_by_us_and_by_safetensors(
         np.testing.assert_array_equal(theirs[name], expected)
     with safe_open(path, "np") as file:
         assert list(file.metadata()) == ["losslab"]
-        assert json.loads(file.metadata()["losslab"])["ids"] == list(split.ids)
+        about = json.loads(file.metadata()["losslab"])
+        assert (about["ids"], about["exclusive"]) == (list(split.ids), False)
     assert [p.name for p in path.parent.iterdir()] == ["train.safetensors"]
+
+
+@given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 9))
+@settings(max_examples=20, deadline=None)
+def test_labels_are_kept_as_they_are_and_read_as_planes(
+    tmp_path_factory: pytest.TempPathFactory, count: int, classes: int, side: int
+) -> None:
+    path = tmp_path_factory.mktemp("store") / "train.safetensors"
+    rng = np.random.default_rng(count * classes + side)
+    labels = rng.choice(np.array([*range(classes), 255], np.uint8), (count, side, side + 1))
+    names = tuple("abcdef"[:classes])
+    with tensors.Writer(path, dataset="d", classes=names, source="s", padded=True) as writer:
+        for index in range(count):
+            writer.append(str(index), np.zeros((3, side, side + 1), np.uint8), labels[index])
+    split, theirs = tensors.read(path), load_file(path)
+    assert theirs.keys() == {"images", "labels"}
+    np.testing.assert_array_equal(theirs["labels"], labels)
+    assert (split.exclusive, split.padded, split.classes) == (True, True, names)
+    known = labels != 255
+    for c in range(classes):
+        np.testing.assert_array_equal(split.masks[:, c][known], (labels == c)[known])
+        np.testing.assert_array_equal(split.pixels[0][:, c], (labels == c).sum(axis=(1, 2)))
+        np.testing.assert_array_equal(split.pixels[1][:, c], known.sum(axis=(1, 2)))
+    assert (split.masks[:, :, ...].transpose(0, 2, 3, 1)[~known] == 255).all()
+    np.testing.assert_array_equal(split.masks_of([0]), split.masks[:1])
+    assert split.has_void == bool((~known).any())
+
+
+@pytest.mark.parametrize(
+    ("truth", "classes", "message"),
+    [
+        (np.array([[[[0, 2], [1, 255]]]]), ("a",), "s: image 0 has masks other than of 0, 1 and 255"),
+        (np.array([[[0, 2], [1, 255]]]), ("a", "b"), "s: image 0 has labels other than 0 to 1 and 255"),
+    ],
+)
+def test_a_value_of_no_class_is_neither_written_nor_read(
+    tmp_path: Path, truth: np.ndarray, classes: tuple[str, ...], message: str
+) -> None:
+    split = tensors.Split(np.zeros((1, 3, 2, 2), np.uint8), truth.astype(np.uint8), "s", classes, ("0",), "")
+    with pytest.raises(InputError, match=message):
+        _ = split.has_void
+    with (
+        pytest.raises(ValueError, match="0: has values other than"),
+        tensors.Writer(tmp_path / "x", dataset="s", classes=classes, source="") as writer,
+    ):
+        writer.append("0", split.images[0], split.truth[0])
+
+
+def test_images_are_spread_by_what_is_not_background() -> None:
+    labels = np.zeros((5, 2, 2), np.uint8)
+    for index, share in enumerate((3, 0, 4, 1, 2)):
+        labels[index].flat[:share] = 1
+    split = tensors.Split(np.zeros((5, 3, 2, 2), np.uint8), labels, "s", ("background", "a"), tuple("01234"), "")
+    assert tensors.spread(split, 3) == [1, 4, 2]
 
 
 def test_the_same_content_is_the_same_bytes(tmp_path: Path) -> None:
@@ -118,10 +173,12 @@ def test_the_pattern_of_the_hostile_headers_is_good(tmp_path: Path) -> None:
         hostile({}, "9" * 10**4),
         hostile({}, json.dumps(ABOUT | {"ids": [{}]})),
         hostile({}, json.dumps(ABOUT | {"classes": [1]})),
+        hostile({}, json.dumps(ABOUT | {"exclusive": True})),
+        hostile({}, json.dumps(ABOUT | {"padded": "yes"})),
         (10**5).to_bytes(8, "little") + b"[" * 10**5,
         (3).to_bytes(8, "little") + b"[1]",
     ],
-    ids=range(16),
+    ids=range(18),
 )
 def test_a_hostile_header_is_one_line(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "train.safetensors"

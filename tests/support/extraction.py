@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from losslab import data
 from losslab.data import tensors
 
@@ -26,7 +28,10 @@ def run(made: data.Dataset, folder: Path) -> tuple[dict[str, tensors.Split], dic
     assert {name: len(split.ids) for name, split in splits.items()} == {
         name: split["kept"] for name, split in account["splits"].items()
     }
-    assert all(split.masks.max() <= 1 for split in splits.values())
+    for name, split in splits.items():
+        counted, known = (each.sum(axis=0) for each in split.pixels)  # refuses values of no class
+        shares = [account["classes"][name][each]["share"] for each in split.classes]
+        np.testing.assert_allclose(shares, counted / np.maximum(known, 1), atol=1e-6)
     return splits, account
 
 

@@ -19,9 +19,11 @@ NO_VALUE = "no value"
 
 def compute(comparison: Comparison, settings: Compare) -> list[Standing]:
     """The leaderboard of one comparison: a row per metric, threshold rule and loss, in the order of the grid."""
+    measured = {metric for result in comparison.losses.values() for metric, _ in result.values}
     return [
         row
         for metric in METRICS
+        if metric in measured or not measured
         for threshold in scores.THRESHOLDS
         for row in table(comparison, metric, threshold, settings)
     ]

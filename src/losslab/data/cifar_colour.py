@@ -1,8 +1,8 @@
 """Colour prediction on CIFAR-10 (Krizhevsky, 2009) as segmentation: a grey image in, one of K colours for each pixel.
 
 The colours are found by k-means among the pixels of the training images, and each pixel's class is the nearest of
-them, so its planes are one-hot: every pixel belongs to one class, none is background. A class is called
-`rgb_RRGGBB` after its colour; extract.json has the colours as numbers, in the order of the planes.
+them: every pixel belongs to one class, none is background. A class is called `rgb_RRGGBB` after its colour;
+extract.json has the colours as numbers, in the order of the classes.
 
 The official archive `cifar-10-python.tar.gz` holds `cifar-10-batches-py/data_batch_1` to `data_batch_5` and
 `test_batch`: pickles of a dict with `data` uint8 `[10000, 3072]` (R, G, B planes of 32×32) and `labels`.
@@ -53,7 +53,7 @@ class Extract(Section):
     """Which images, and into how many colours."""
 
     category: Category = "horse"
-    colours: Annotated[int, Field(ge=2, le=256)] = 24
+    colours: Annotated[int, Field(ge=2, le=255)] = 24
     train_images: Count | None = None
     """The most; none: all that are not for validation. One category has 5,000 in the training batches."""
     val_images: Count = 500
@@ -103,7 +103,7 @@ class CifarColour(Dataset):
 
         def extracted(images: Array, indices: NDArray[np.int64]) -> Iterator[Extracted]:
             for index in tqdm(indices, unit="image", disable=None):
-                yield int(index), (grey(images[index]), colour_planes(images[index], colours))
+                yield int(index), (grey(images[index]), colour_labels(images[index], colours))
 
         def left_out(labels: NDArray[np.int64], fitting: int, kept: int) -> dict[str, int]:
             return {"other_category": len(labels) - fitting, "not_drawn": fitting - kept}
@@ -190,9 +190,8 @@ def grey(image: Array) -> Array:
     return np.broadcast_to(mean.astype(np.uint8), image.shape)
 
 
-def colour_planes(image: Array, colours: Array) -> Array:
-    """One-hot planes uint8 `[K, H, W]` of the nearest colour of each pixel of `[3, H, W]`; of equals the first."""
+def colour_labels(image: Array, colours: Array) -> Array:
+    """Number of the nearest colour of each pixel of `[3, H, W]`, uint8 `[H, W]`; of equals the first."""
     differences = image.astype(np.int32)[None] - colours.astype(np.int32)[:, :, None, None]  # [K, 3, H, W]
-    nearest = (differences**2).sum(axis=1).argmin(axis=0)
-    planes: Array = (nearest == np.arange(len(colours))[:, None, None]).astype(np.uint8)
-    return planes
+    labels: Array = (differences**2).sum(axis=1).argmin(axis=0).astype(np.uint8)
+    return labels

@@ -7,28 +7,53 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, NonNegativeInt
+from tqdm import tqdm
 
-from losslab.data.tensors import Array, Writer
+from losslab.data.photos import Frame
+from losslab.data.tensors import BACKGROUND, VOID, Array, Writer
 from losslab.errors import InputError
 from losslab.results.files import write_json
 from losslab.settings.schema import Count, Section
 
 Extracted = tuple[str | int, tuple[Array, Array] | str]
-"""An image's id, and its pixels `[3, H, W]` and masks `[C, H, W]`, or the reason why there are none."""
+"""An image's id, and its pixels `[3, H, W]` and masks `[C, H, W]` or labels `[H, W]`, or the reason why there are
+none."""
+
+SIDES = (8, 4096)
+"""The shortest and the longest side that images are made, in pixels."""
+ALL_VOID = "all_void"
+"""The reason of an image in which nothing is known: it is readable, and of no use."""
+
+
+def _image_size(size: Any) -> Any:
+    sides = size if isinstance(size, list | tuple) else [size, size]
+    if len(sides) != 2 or any(type(side) is not int or not SIDES[0] <= side <= SIDES[1] for side in sides):
+        raise ValueError("neither a side nor [height, width], each of {} to {} pixels".format(*SIDES))
+    return size
 
 
 class FileOptions(Section):
     """How image files become tensors, whatever the masks are."""
 
-    image_size: Annotated[int, Field(ge=8, le=4096)]
-    """Pixels; the side of the square that every image is fitted into, whatever its size."""
+    image_size: Annotated[int | tuple[int, int], BeforeValidator(_image_size)]
+    """Pixels: the side of a square, or height and width, that every image is fitted into, whatever its size."""
+    fit: Literal["stretch", "pad"] = "stretch"
+    """Whether images are stretched to that size, or keep their shape and are padded; padding is void."""
     max_unreadable: NonNegativeInt = 10
     """Images that may be missing, damaged or at odds with their masks; they are left out and listed."""
     workers: Count | None = None
     """Processes; none: one for each processor. The result is the same."""
+
+    @property
+    def frame(self) -> Frame:
+        """What images are fitted into."""
+        height, width = (self.image_size,) * 2 if isinstance(self.image_size, int) else self.image_size
+        return Frame(height, width, self.fit == "pad")
 
 
 @dataclass(frozen=True)
@@ -55,8 +80,12 @@ def write_splits(
     splits: Mapping[str, SplitImages],
     account: Mapping[str, Any],
     max_unreadable: int | None = None,
+    padded: bool = False,
 ) -> None:
     """Fill `out` with the tensors of every split and extract.json.
+
+    An image in which nothing is known is left out and counted. extract.json has, for each split and class, in how many
+    images it is and its share of the pixels that are known; a class that a split lacks is said.
 
     Args:
         out: an empty folder.
@@ -66,6 +95,7 @@ def write_splits(
         account: what else extract.json says; looked at when all images have been read.
         max_unreadable: how many images may have a reason in place of pixels; they are listed. None: every image is
             known to be readable, and there is no such list.
+        padded: whether images were padded to their size.
 
     Raises:
         InputError: too many images are unreadable, no image of a split is left, or the images for training or for
@@ -73,14 +103,18 @@ def write_splits(
     """
     unreadable: list[dict[str, Any]] = []
     accounts: dict[str, Any] = {}
+    content = {name: Content.of(len(classes)) for name in splits}
     for name, split in splits.items():
         reasons: Counter[str] = Counter()
-        shows_any = False
-        with Writer(out / f"{name}.safetensors", dataset=dataset, classes=classes, source=split.source) as writer:
+        path = out / f"{name}.safetensors"
+        with Writer(path, dataset=dataset, classes=classes, source=split.source, padded=padded) as writer:
             for image_id, result in split.images:
                 if not isinstance(result, str):
+                    if (result[1] == VOID).all():
+                        reasons[ALL_VOID] += 1
+                        continue
                     writer.append(str(image_id), *result)
-                    shows_any = shows_any or bool(result[1].any())
+                    content[name].add(result[1])
                     continue
                 reasons[result] += 1
                 unreadable.append({"split": name, "id": image_id, "reason": result})
@@ -90,11 +124,65 @@ def write_splits(
             left_out = dict(Counter(split.left_out) + reasons)  # the sum is without counts of 0
             if not writer.ids:
                 raise InputError(f"no image of {name} is left: {left_out}")
-            if not shows_any and name != "test":
+            shown = content[name].images[[each != BACKGROUND for each in classes]]
+            if not shown.any() and name != "test":
                 raise InputError(
                     f"none of the {len(writer.ids)} images of {name} shows anything of {', '.join(classes)}: every mask"
                     " is empty; see the data set's params"
                 )
         accounts[name] = {"kept": len(writer.ids), "left_out": left_out, **split.account}
     listing = {} if max_unreadable is None else {"unreadable": unreadable}
-    write_json(out / "extract.json", {**account, "splits": accounts, **listing})
+    shares = {name: each.by_class(classes) for name, each in content.items()}
+    write_json(out / "extract.json", {**account, "splits": accounts, **listing, "classes": shares})
+    for line in absences(shares):
+        tqdm.write(f"{dataset}: {line}")
+
+
+@dataclass
+class Content:
+    """What the truth of a split shows: for each class `[C]` its images, its pixels, and the pixels that are known."""
+
+    images: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+    known: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, classes: int) -> "Content":
+        """Of nothing yet."""
+        return cls(*np.zeros((3, classes), np.int64))
+
+    def add(self, truth: Array) -> None:
+        """Count one image's masks `[C, H, W]` or labels `[H, W]`."""
+        if truth.ndim == 2:
+            pixels = np.bincount(truth.ravel(), minlength=VOID + 1)[: len(self.pixels)]
+        else:
+            pixels = (truth == 1).sum(axis=(1, 2))
+        self.images += pixels > 0
+        self.pixels += pixels
+        self.known += (truth != VOID).sum(axis=(-2, -1))
+
+    def by_class(self, classes: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Class → `images`, and `share` of the pixels that are known."""
+        shares = np.round(self.pixels / np.maximum(self.known, 1), 6)
+        return {
+            name: {"images": images, "share": share}
+            for name, images, share in zip(classes, self.images.tolist(), shares.tolist(), strict=True)
+        }
+
+
+def absences(shares: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """A line for each class that is nowhere in the training images, or nowhere in the test images.
+
+    Args:
+        shares: split → class → `images`, as extract.json has them.
+    """
+    lines = []
+    for name, of_class in shares.get("train", {}).items():
+        held = {split: classes[name]["images"] for split, classes in shares.items() if name in classes}
+        if not of_class["images"]:
+            rest = [split for split, images in held.items() if images]
+            where = f"only in {' and '.join(rest)}: nothing can learn it" if rest else "nowhere in the data"
+            lines.append(f"{name}: in no training image, {where}")
+        elif not held.get("test", 1):
+            lines.append(f"{name}: in no test image, so that it is left out of every mean")
+    return lines

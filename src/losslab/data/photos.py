@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from losslab.data.tensors import Array
+from losslab.data.tensors import VOID, Array
 
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535  # of a JPEG; sums take a step for each row
@@ -37,27 +37,60 @@ class Unusable(Exception):
     """This image is left out; the message is the reason, one word."""
 
 
-def read_image(path: Path, width: int, height: int, size: int) -> Array:
-    """The image reduced to uint8 `[3, size, size]`, RGB; `width` and `height` are what its record says.
+class Frame(NamedTuple):
+    """What images are fitted into, in pixels.
+
+    Args:
+        pad: keep the shape of the image and centre it; else it is stretched. What is added around it is void, and shows
+            the colours of its edge.
+    """
+
+    height: int
+    width: int
+    pad: bool = False
+
+    @classmethod
+    def of(cls, frame: Self | int) -> "Frame":
+        """The frame; a number is the side of a square to stretch to."""
+        return Frame(frame, frame) if isinstance(frame, int) else frame
+
+    def content(self, width: int, height: int) -> tuple[slice, slice]:
+        """Rows and columns that an image of this size gets."""
+        if not self.pad:
+            return slice(0, self.height), slice(0, self.width)
+        scale = min(self.height / height, self.width / width)
+        sides = []
+        for side, room in ((height, self.height), (width, self.width)):
+            own = min(max(round(scale * side), 1), room)
+            sides.append(slice((room - own) // 2, (room - own) // 2 + own))
+        return sides[0], sides[1]
+
+
+def read_image(path: Path, width: int, height: int, frame: Frame | int) -> Array:
+    """The image reduced to uint8 `[3, H, W]`, RGB; `width` and `height` are what its record says.
 
     EXIF orientation is applied where the record's size agrees with the turned image.
 
     Raises:
         Unusable: there is no such file, it is empty, no image, damaged, or of another size than the record says.
     """
+    frame = Frame.of(frame)
+    rows, columns = frame.content(width, height)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
     with opened(path) as image:
         orientation = image.getexif().get(ORIENTATION, 1)
-        turn = TURNS.get(orientation)
-        if (image.size[::-1] if orientation in {5, 6, 7, 8} else image.size) != (width, height):
-            turn = None
+        turn, swapped = TURNS.get(orientation), orientation in {5, 6, 7, 8}
+        if (image.size[::-1] if swapped else image.size) != (width, height):
+            turn, swapped = None, False
             if image.size != (width, height):
                 raise Unusable("size_disagrees")
         # A JPEG can be decoded at 1/2, 1/4 or 1/8, averaged; twice the size wanted is left for the filter.
-        drafted = image.draft(None, (2 * size, 2 * size))
-        small = _rgb(image).resize((size, size), Image.Resampling.BILINEAR, box=drafted[1] if drafted else None)
+        stored = size[::-1] if swapped else size
+        drafted = image.draft(None, (2 * stored[0], 2 * stored[1]))
+        small = _rgb(image).resize(stored, Image.Resampling.BILINEAR, box=drafted[1] if drafted else None)
         if turn is not None:
             small = small.transpose(turn)
-        return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+        return np.ascontiguousarray(framed(np.asarray(small), frame, rows, columns).transpose(2, 0, 1))
 
 
 def read_photo(path: Path) -> Image.Image:
@@ -119,16 +152,54 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def reduce_mask(mask: Array, size: int) -> Array:
-    """`[H, W]` of 0 and 1 to `[size, size]`: 1 where at least half of a small pixel's area is covered, exactly.
+def framed(pixels: Array, frame: Frame, rows: slice, columns: slice, fill: int | None = None) -> Array:
+    """`[h, w, ...]` at its place in a frame, `fill` around it; without it the colours of its edge."""
+    around = [(rows.start, frame.height - rows.stop), (columns.start, frame.width - columns.stop)]
+    around += [(0, 0)] * (pixels.ndim - 2)
+    if not np.any(around):
+        return pixels
+    if fill is None:
+        return np.pad(pixels, around, mode="edge")
+    return np.pad(pixels, around, constant_values=fill)
 
-    In units of 1/size of a pixel every border falls on a whole number, so that all sums are of integers.
+
+def reduce_mask(mask: Array, frame: Frame | int) -> Array:
+    """`[H, W]` of 0 and 1 to the frame's size: 1 where at least half of a small pixel's area is covered, exactly; 255
+    where the frame is padded."""
+    frame = Frame.of(frame)
+    rows, columns = frame.content(*mask.shape[::-1])
+    small = (2 * _covered(mask, rows, columns) >= mask.size).astype(np.uint8)
+    return framed(small, frame, rows, columns, VOID)
+
+
+def reduce_labels(labels: Array, frame: Frame | int) -> Array:
+    """Labels `[H, W]`, or one plane of a mask with void, to the frame's size: what covers most of a small pixel's area,
+    exactly; of equals the greatest, but void only where it covers more than anything else. 255 where the frame is
+    padded."""
+    frame = Frame.of(frame)
+    rows, columns = frame.content(*labels.shape[::-1])
+    order = sorted(
+        np.flatnonzero(np.bincount(labels.ravel(), minlength=VOID + 1)).tolist(), key=lambda v: (v != VOID, v)
+    )
+    small = np.full((rows.stop - rows.start, columns.stop - columns.start), order[0], np.uint8)
+    if len(order) > 1:
+        most = _covered((labels == order[0]).view(np.uint8), rows, columns)
+        for value in order[1:]:
+            covered = _covered((labels == value).view(np.uint8), rows, columns)
+            small[covered >= most] = value
+            np.maximum(most, covered, out=most)
+    return framed(small, frame, rows, columns, VOID)
+
+
+def _covered(mask: Array, rows: slice, columns: slice) -> NDArray[Any]:
+    """How much of each small pixel a mask `[H, W]` of 0 and 1 covers, of `mask.size` in all.
+
+    In units of 1/height and 1/width of a pixel every border falls on a whole number, so that all sums are of integers.
     """
-    height, width = mask.shape
-    wide = np.int32 if (height + size) * (width + size) < 2**31 else np.int64
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    wide = np.int32 if (mask.shape[0] + height) * (mask.shape[1] + width) < 2**31 else np.int64
     # pycocotools' masks lie column by column: transposed, each sum is of whole rows of memory.
-    covered = _sums(np.ascontiguousarray(_sums(mask.T, size, wide).T), size, wide)
-    return (2 * covered >= mask.size).astype(np.uint8)
+    return _sums(np.ascontiguousarray(_sums(mask.T, width, wide).T), height, wide)
 
 
 def _sums(rows: NDArray[Any], size: int, wide: type[np.signedinteger]) -> NDArray[Any]:

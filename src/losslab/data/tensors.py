@@ -1,8 +1,11 @@
-"""The tensor store: images and masks of one split in one safetensors file.
+"""The tensor store: images and truth of one split in one safetensors file.
 
-`images` uint8 `[N, 3, H, W]` RGB, `masks` uint8 `[N, C, H, W]` of 0 and 1 (planes may overlap), and one metadata key
-`losslab`: JSON with `dataset`, `classes`, `ids`, `source`. Written in a stream, so that a set larger than memory can
-be; read by memory-mapping, so that opening costs nothing. The bytes depend on nothing but the content.
+`images` uint8 `[N, 3, H, W]` RGB and `masks` uint8 `[N, C, H, W]` of 0, 1 and 255, which is void: unknown, never
+trained on and never scored. Planes may overlap. Where classes exclude each other, `labels` uint8 `[N, H, W]`, the class
+of each pixel or 255, stands in place of `masks`. One metadata key `losslab`: JSON with `dataset`, `classes`,
+`exclusive`, `ids`, `source`, and `padded` where images were padded to their size rather than stretched. Written in a
+stream, so that a set larger than memory can be; read by memory-mapping, so that opening costs nothing. The bytes depend
+on nothing but the content.
 """
 
 import json
@@ -13,6 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -25,24 +29,90 @@ from losslab.results.files import atomic_file
 Array = NDArray[np.uint8]
 
 
+VOID = 255
+"""What is unknown: in masks each plane for itself, in labels the pixel."""
+
+BACKGROUND = "background"
+"""What the class is called that has all that is of no other, where classes exclude each other."""
+
+
 @dataclass(frozen=True)
 class Split:
-    """One split: `images` `[N, 3, H, W]`, `masks` `[N, C, H, W]`, and what the metadata says."""
+    """One split: `images` `[N, 3, H, W]`, `truth` (masks `[N, C, H, W]`, or labels `[N, H, W]` where classes exclude
+    each other), and what the metadata says."""
 
     images: Array
-    masks: Array
+    truth: Array
     dataset: str
     classes: tuple[str, ...]
     ids: tuple[str, ...]
     source: str
+    padded: bool = False
+    """Whether images were padded to their size; else they were stretched."""
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether every known pixel has exactly one of the classes."""
+        return self.truth.ndim == 3
+
+    @property
+    def masks(self) -> Array:
+        """Masks `[N, C, H, W]` of 0, 1 and 255; made anew of labels."""
+        return self.masks_of(slice(None))
+
+    def masks_of(self, images: Any) -> Array:
+        """Masks of some images, given as an array is indexed."""
+        return planes(self.truth[images], len(self.classes)) if self.exclusive else self.truth[images]
+
+    @cached_property
+    def pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pixels of each class in each image, and how many are known: two of `[N, C]`.
+
+        Raises:
+            InputError: a value is neither of a class nor 255.
+        """
+        classes, area = len(self.classes), math.prod(self.images.shape[2:])
+        ones, known = np.empty((2, len(self.truth), classes), np.int64)
+        for index, truth in enumerate(self.truth):
+            if self.exclusive:
+                counts = np.bincount(truth.ravel(), minlength=VOID + 1)
+                ones[index], known[index] = counts[:classes], area - counts[VOID]
+                foreign = area - counts[:classes].sum() - counts[VOID]
+            else:
+                ones[index], void = (truth == 1).sum(axis=(1, 2)), (truth == VOID).sum(axis=(1, 2))
+                known[index] = area - void
+                foreign = (truth > 1).sum() - void.sum()
+            if foreign:
+                what = f"labels other than 0 to {classes - 1}" if self.exclusive else "masks other than of 0, 1"
+                raise InputError(f"{self.dataset}: image {self.ids[index]} has {what} and {VOID}, which is unknown")
+        return ones, known
+
+    @cached_property
+    def has_void(self) -> bool:
+        """Whether anything is unknown.
+
+        Raises:
+            InputError: as `pixels`.
+        """
+        return bool((self.pixels[1] < math.prod(self.images.shape[2:])).any())
+
+
+def planes(labels: Array, classes: int) -> Array:
+    """Labels `[..., H, W]` → masks `[..., C, H, W]` of 0, 1 and, in every plane of an unknown pixel, 255."""
+    numbers = np.arange(classes)[:, None, None]
+    masks: Array = (labels[..., None, :, :] == numbers).view(np.uint8)
+    masks[np.broadcast_to(labels[..., None, :, :] == VOID, masks.shape)] = VOID
+    return masks
 
 
 class Writer:
-    """Append images and masks one at a time; the file appears, whole, when the `with` block ends well."""
+    """Append images and their truth one at a time; the file appears, whole, when the `with` block ends well."""
 
-    def __init__(self, path: Path, *, dataset: str, classes: Sequence[str], source: str) -> None:
+    def __init__(self, path: Path, *, dataset: str, classes: Sequence[str], source: str, padded: bool = False) -> None:
         self.path = path
         self.metadata: dict[str, Any] = {"dataset": dataset, "classes": list(classes), "source": source}
+        if padded:
+            self.metadata["padded"] = True
         self.ids: list[str] = []
         self.shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
@@ -50,19 +120,22 @@ class Writer:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._open = ExitStack()
         self._images = self._open.enter_context(tempfile.TemporaryFile(dir=self.path.parent))
-        self._masks = self._open.enter_context(tempfile.TemporaryFile(dir=self.path.parent))
+        self._truth = self._open.enter_context(tempfile.TemporaryFile(dir=self.path.parent))
         return self
 
-    def append(self, image_id: str, image: Array, mask: Array) -> None:
-        """Add one image `[3, H, W]` and its mask `[C, H, W]` of 0 and 1, both uint8, all of one size."""
-        shapes = (image.shape, mask.shape)
+    def append(self, image_id: str, image: Array, truth: Array) -> None:
+        """Add one image `[3, H, W]` and its masks `[C, H, W]`, or its labels `[H, W]`; uint8, all of one size."""
+        shapes = (image.shape, truth.shape)
         if self.shapes is None:
             self.shapes = shapes
-        if shapes != self.shapes or image.dtype != np.uint8 or mask.dtype != np.uint8:
-            raise ValueError(f"{image_id}: {shapes} {image.dtype} {mask.dtype}, not uint8 {self.shapes} as before")
+        if shapes != self.shapes or image.dtype != np.uint8 or truth.dtype != np.uint8:
+            raise ValueError(f"{image_id}: {shapes} {image.dtype} {truth.dtype}, not uint8 {self.shapes} as before")
+        highest = 1 if truth.ndim == 3 else len(self.metadata["classes"]) - 1
+        if ((truth > highest) & (truth != VOID)).any():
+            raise ValueError(f"{image_id}: has values other than 0 to {highest} and {VOID}")
         self.ids.append(image_id)
         self._images.write(np.ascontiguousarray(image).data)
-        self._masks.write(np.ascontiguousarray(mask).data)
+        self._truth.write(np.ascontiguousarray(truth).data)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._open:
@@ -74,16 +147,17 @@ class Writer:
             raise InputError(f"{self.path}: no image was selected for this split; see the data set's params")
         with atomic_file(self.path) as whole, whole.open("wb") as file:
             file.write(self._header())
-            for part in (self._images, self._masks):
+            for part in (self._images, self._truth):
                 part.seek(0)
                 shutil.copyfileobj(part, file, 1 << 20)
 
     def _header(self) -> bytes:
-        header: dict[str, Any] = {
-            "__metadata__": {"losslab": json.dumps(self.metadata | {"ids": self.ids}, sort_keys=True)}
-        }
+        images, truth = self.shapes or ((), ())
+        exclusive = len(truth) == 2
+        metadata = self.metadata | {"exclusive": exclusive, "ids": self.ids}
+        header: dict[str, Any] = {"__metadata__": {"losslab": json.dumps(metadata, sort_keys=True)}}
         start = 0
-        for name, shape in zip(("images", "masks"), self.shapes or (), strict=True):
+        for name, shape in (("images", images), ("labels" if exclusive else "masks", truth)):
             full = [len(self.ids), *shape]
             end = start + int(np.prod(full))
             header[name] = {"dtype": "U8", "shape": full, "data_offsets": [start, end]}
@@ -94,7 +168,7 @@ class Writer:
 
 
 def read(path: Path) -> Split:
-    """Open a split; images and masks are memory-mapped, private copies on write.
+    """Open a split; images and truth are memory-mapped, private copies on write.
 
     Raises:
         InputError: the file is missing, cut short, or not a tensor store.
@@ -103,15 +177,19 @@ def read(path: Path) -> Split:
         with path.open("rb") as file:
             header, start = _read_header(file)
         metadata = json.loads(header["__metadata__"]["losslab"])
-        images, masks = (_map(path, header[name], start) for name in ("images", "masks"))
+        exclusive = "labels" in header
+        images, truth = (_map(path, header[name], start) for name in ("images", "labels" if exclusive else "masks"))
         split = Split(
             images,
-            masks,
+            truth,
             dataset=metadata["dataset"],
             classes=tuple(metadata["classes"]),
             ids=tuple(metadata["ids"]),
             source=metadata["source"],
+            padded=metadata.get("padded", False),
         )
+        if not isinstance(split.padded, bool) or metadata.get("exclusive", exclusive) is not exclusive:
+            raise TypeError("`exclusive` or `padded` is not what the tensors are")
         if not all(isinstance(text, str) for text in (split.dataset, split.source, *split.classes, *split.ids)):
             raise TypeError("names are not text")
     except FileNotFoundError:
@@ -119,11 +197,11 @@ def read(path: Path) -> Split:
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
     if not (
-        images.ndim == masks.ndim == 4
+        images.ndim == 4
         and images.shape[1] == 3
-        and images.shape[0] == masks.shape[0] == len(split.ids)
-        and images.shape[2:] == masks.shape[2:]
-        and masks.shape[1] == len(split.classes)
+        and len(images) == len(split.ids)
+        and truth.shape == (len(images), *(() if exclusive else (len(split.classes),)), *images.shape[2:])
+        and not (exclusive and len(split.classes) > VOID)
     ):
         raise InputError(f"{path}: damaged (shapes do not agree); remove it and run `dvc repro`")
     return split
@@ -131,7 +209,11 @@ def read(path: Path) -> Split:
 
 def spread(split: Split, count: int) -> list[int]:
     """Indices of `count` images evenly spaced in the order of their share of foreground."""
-    share = split.masks.any(axis=1).mean(axis=(1, 2))
+    foreground = np.array([name != BACKGROUND for name in split.classes])
+    if split.exclusive:  # no pixel is of two classes
+        share = split.pixels[0][:, foreground].sum(axis=1) / math.prod(split.images.shape[2:])
+    else:
+        share = (split.truth == 1).any(axis=1).mean(axis=(1, 2))
     order = np.argsort(share, kind="stable")
     places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
     return [int(index) for index in order[places]]

@@ -4,12 +4,13 @@ Every function takes a way to sum over images, so that the data as they are and 
 computation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from losslab.data.tensors import BACKGROUND
 from losslab.evaluation.formulas import iou
 from losslab.results.scores import Counts
 
@@ -32,20 +33,30 @@ class Draws:
         counts: `[S, N, C, 4]`: tp, fp, fn, tn.
         boundaries: `[S, N, C, 5]`, in the order of `results.boundary_scores.COLUMNS`.
         sums: the weightings.
+        classes: their names, where one may be background.
+        exclusive: whether every known pixel has one class, and every decision is for one.
     """
 
-    def __init__(self, counts: Counts, boundaries: Floats, sums: Sums) -> None:
+    def __init__(
+        self, counts: Counts, boundaries: Floats, sums: Sums, classes: Sequence[str] = (), exclusive: bool = False
+    ) -> None:
         self.counts, self.boundaries, self.sums = counts, boundaries, sums
+        self.exclusive = exclusive
+        self.foreground = np.array([name != BACKGROUND for name in classes] or [True] * counts.shape[2])
+        """Bool `[C]`."""
 
     @cached_property
     def pooled(self) -> Floats:
         """`[4, D, S, C]`: tp, fp, fn, tn of all images."""
         return np.moveaxis(self.sums(np.moveaxis(self.counts, 0, 1)), -1, 0)
 
-    def mean_over_classes(self, formula: Callable[[Floats, Floats, Floats], Floats]) -> Floats:
-        """`[D, S]`: a formula of each class's pooled tp, fp and fn, the mean over the classes in the truth."""
+    def mean_over_classes(
+        self, formula: Callable[[Floats, Floats, Floats], Floats], *, background: bool = True
+    ) -> Floats:
+        """`[D, S]`: a formula of each class's pooled tp, fp and fn, the mean over the classes in the truth; without the
+        class `background`, if so asked."""
         tp, fp, fn, _ = self.pooled
-        present = tp + fn > 0
+        present = (tp + fn > 0) & (background | self.foreground)
         return quotient(np.where(present, formula(tp, fp, fn), 0.0).sum(-1), present.sum(-1))
 
     def mean_over_images(self, values: Floats) -> Floats:

@@ -1,7 +1,10 @@
 """How well predicted boundaries follow the true ones: boundary F-score and Hausdorff distance, per image and class.
 
-The boundary of a mask is every pixel of it that has one of its four neighbours outside; beyond the image is outside.
-A boundary pixel is *near* if a boundary pixel of the other mask lies within a tolerance, in pixels, of its centre.
+The boundary of a mask is every pixel of it that has one of its four neighbours outside; beyond the image is outside. Of
+what is unknown (255 in the truth) neither mask has a pixel, and against it no mask has a boundary: whether it goes on
+there is not known either. The image is the smallest rectangle that holds all that is known of a plane, so that a border
+of unknown pixels, such as padding, is as if it were not there. A boundary pixel is *near* if a boundary pixel of the
+other mask lies within a tolerance, in pixels, of its centre.
 
 - Boundary F-score (Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013): the
   harmonic mean of the near share of the predicted boundary and the near share of the true one.
@@ -11,7 +14,8 @@ A boundary pixel is *near* if a boundary pixel of the other mask lies within a t
 
 Convention: a class that is absent from both masks is left out (NaN). One that is in one mask only, missed or made up,
 scores F = 0 and the image's diagonal, √(H² + W²), which is more than any true distance: to leave it out would reward
-predicting nothing. So do the BraTS challenges (Bakas et al., 2018, arXiv:1811.02629).
+predicting nothing. So do the BraTS challenges (Bakas et al., 2018, arXiv:1811.02629). A class that the truth shows, but
+whose whole boundary is against what is unknown, is left out: there is nothing to follow.
 
 `compare_boundaries` does many pairs of masks at once. Only boundary pixels are asked for their distance, so the cost
 follows the length of boundaries rather than the area of images: per pair O(H·W) to find, for each pixel, the nearest
@@ -22,6 +26,8 @@ distances are integers, so every device gives the same.
 
 import torch
 from torch import Tensor
+
+from losslab.data.tensors import VOID
 
 CHUNK = 1 << 20
 """Elements of the largest temporary of the second pass: fits a processor's cache."""
@@ -34,20 +40,23 @@ def compare_boundaries(predicted: Tensor, target: Tensor, tolerance: float) -> T
 
     Args:
         predicted: boolean `[N, C, H, W]`.
-        target: 0/1 or boolean, of the same shape.
+        target: of 0, 1 and 255, or boolean, of the same shape.
         tolerance: how far, in pixels, a near boundary pixel may lie.
 
     Returns:
         float64 `[N, C, 5]` on the CPU: boundary pixels predicted, of these near, true, of these near, and the distance;
         NaN where neither mask has a pixel, √(H² + W²) where one has none.
     """
-    height, width = predicted.shape[2:]
     result = torch.zeros(predicted.shape[0] * predicted.shape[1], 5, dtype=torch.float64)
-    edges = [_boundary(masks.flatten(0, 1).bool()) for masks in (predicted, target)]
+    true, guess = (target == 1).flatten(0, 1), predicted.flatten(0, 1).bool()
+    void = (target == VOID).flatten(0, 1) if bool((target == VOID).any()) else None
+    inner, diagonal = _unknown_within(void, *predicted.shape[2:])
+    edges = [_boundary(masks if void is None else masks & ~void, inner) for masks in (guess, true)]
+    lost = true.any((1, 2)) & ~edges[1].any((1, 2))
+    edges[0] = edges[0] & ~lost[:, None, None]
     sizes = [edge.sum((1, 2)).cpu() for edge in edges]
     result[:, 0], result[:, 2] = sizes[0], sizes[1]
-    result[:, 4] = torch.nan
-    result[sizes[0] + sizes[1] > 0, 4] = (height**2 + width**2) ** 0.5
+    result[:, 4] = torch.where(sizes[0] + sizes[1] > 0, diagonal, torch.nan)
     both = ((sizes[0] > 0) & (sizes[1] > 0)).nonzero()[:, 0]
     if len(both):
         one, other = (edge[both.to(edge.device)] for edge in edges)
@@ -57,11 +66,27 @@ def compare_boundaries(predicted: Tensor, target: Tensor, tolerance: float) -> T
     return result.view(*predicted.shape[:2], 5)
 
 
-def _boundary(masks: Tensor) -> Tensor:
-    """The pixels of boolean masks `[M, H, W]` that have one of four neighbours outside."""
+def _unknown_within(void: Tensor | None, height: int, width: int) -> tuple[Tensor | None, Tensor]:
+    """The unknown pixels `[M, H, W]` that lie within the rectangle of what is known, and its diagonals, float64 `[M]`
+    on the CPU; where all is known no pixels, and one diagonal."""
+    if void is None:
+        return None, torch.tensor((height**2 + width**2) ** 0.5, dtype=torch.float64)
+    rows, columns = (_spanned(~void.all(axis)) for axis in (2, 1))  # [M, H], [M, W]
+    squares = rows.sum(1).double() ** 2 + columns.sum(1).double() ** 2
+    return void & rows[:, :, None] & columns[:, None, :], squares.sqrt().cpu()
+
+
+def _spanned(present: Tensor) -> Tensor:
+    """Bool `[M, L]`: from the first that is true to the last."""
+    return (present.int().cumsum(1) > 0) & (present.int().flip(1).cumsum(1).flip(1) > 0)
+
+
+def _boundary(masks: Tensor, unknown: Tensor | None) -> Tensor:
+    """The pixels of boolean masks `[M, H, W]` that have one of four neighbours outside, where that is known."""
     inside = torch.zeros_like(masks)
+    around = masks if unknown is None else masks | unknown
     inside[:, 1:-1, 1:-1] = (
-        masks[:, :-2, 1:-1] & masks[:, 2:, 1:-1] & masks[:, 1:-1, :-2] & masks[:, 1:-1, 2:] & masks[:, 1:-1, 1:-1]
+        around[:, :-2, 1:-1] & around[:, 2:, 1:-1] & around[:, 1:-1, :-2] & around[:, 1:-1, 2:] & masks[:, 1:-1, 1:-1]
     )
     return masks & ~inside
 

@@ -1,7 +1,7 @@
 """Every metric of the leaderboard: how it is computed, what it is called, and what it means; each in one place.
 
-Counts are summed over the test set for each class before a formula is applied, unless the definition says otherwise.
-The value is NaN where there is nothing to measure.
+Counts are of pixels that are known; they are summed over the test set for each class before a formula is applied,
+unless the definition says otherwise. The value is NaN where there is nothing to measure.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ class Metric:
         highest: the largest value that it can have.
         lower_is_better: whether less is better.
         headline: whether `dvc metrics` shows it.
+        applies: whether data of this form has such a metric.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Metric:
     highest: float = 1.0
     lower_is_better: bool = False
     headline: bool = False
+    applies: Callable[[Draws], bool] = lambda draws: True
 
     def text(self, value: float | None) -> str:
         """A value as people read it; a dash for none."""
@@ -46,7 +48,13 @@ def _image_dice(draws: Draws) -> Floats:
 
 def _pixel_accuracy(draws: Draws) -> Floats:
     tp, fp, fn, tn = draws.pooled
+    if draws.exclusive:
+        return quotient(tp.sum(-1), (tp + fn).sum(-1))
     return quotient((tp + tn).sum(-1), (tp + fp + fn + tn).sum(-1))
+
+
+def _has_background(draws: Draws) -> bool:
+    return not draws.foreground.all()
 
 
 METRICS = {
@@ -57,11 +65,23 @@ METRICS = {
         lambda draws: draws.mean_over_classes(iou),
         headline=True,
     ),
+    "miou_foreground": Metric(
+        "mIoU without background",
+        "mIoU over all classes but background, of data in which background is a class.",
+        lambda draws: draws.mean_over_classes(iou, background=False),
+        applies=_has_background,
+    ),
     "dice": Metric(
         "Dice",
         "2·TP / (2·TP + FP + FN) per class over the test set, then the mean over classes.",
         lambda draws: draws.mean_over_classes(dice),
         headline=True,
+    ),
+    "dice_foreground": Metric(
+        "Dice without background",
+        "Dice over all classes but background, of data in which background is a class.",
+        lambda draws: draws.mean_over_classes(dice, background=False),
+        applies=_has_background,
     ),
     "image_dice": Metric(
         "image Dice",
@@ -69,11 +89,12 @@ METRICS = {
         "scores 0, one absent from both is left out); then the mean over images.",
         _image_dice,
     ),
-    # torchmetrics' micro-averaged multilabel accuracy, or 1 − Hamming loss.
+    # torchmetrics' micro-averaged multilabel accuracy, or 1 − Hamming loss; of classes that exclude each other the
+    # micro-averaged multiclass accuracy.
     "pixel_accuracy": Metric(
         "pixel accuracy",
-        "The share of all decisions, one per pixel and class, that are right. Where most pixels are background it is "
-        "high for any loss.",
+        "The share of all decisions that are right: one per pixel where classes exclude each other, else one per pixel "
+        "and class. Where most pixels are background it is high for any loss.",
         _pixel_accuracy,
     ),
     "precision": Metric(
@@ -105,5 +126,5 @@ METRICS = {
 
 
 def compute(draws: Draws) -> dict[str, Floats]:
-    """Every metric, `[D, S]`."""
-    return {name: metric.value(draws) for name, metric in METRICS.items()}
+    """Every metric that applies, `[D, S]`."""
+    return {name: metric.value(draws) for name, metric in METRICS.items() if metric.applies(draws)}

@@ -1,5 +1,8 @@
 """Score every test image with every seed of one cell: from files to files."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,15 +10,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from losslab.data import tensors
+from losslab.data.tensors import Split
 from losslab.errors import InputError
 from losslab.evaluation.aggregates import Floats
 from losslab.evaluation.boundaries import compare_boundaries
 from losslab.evaluation.formulas import FIXED_THRESHOLD
-from losslab.evaluation.pixel_counts import pixel_counts
+from losslab.evaluation.pixel_counts import confusion, pixel_counts
+from losslab.evaluation.planes import most_probable, planes
 from losslab.inference import devices, model_file
 from losslab.inference.forward import predict_batches
 from losslab.inference.model_file import Model
-from losslab.results import boundary_scores, history, paths, predictions, scores
+from losslab.results import boundary_scores, confusions, history, paths, predictions, scores
 from losslab.results.files import atomic_folder
 from losslab.settings.params import Evaluate
 from losslab.settings.plans import EvaluatePlan
@@ -27,40 +32,61 @@ def evaluate_seeds(plan: EvaluatePlan) -> None:
     device = devices.prepare(plan.train)
     dtype = devices.compute_dtype(plan.train.precision, plan.cpu_precision, device)
     split = tensors.read(paths.split_file(cell.dataset, "test"))
-    images, masks = (torch.from_numpy(array) for array in (split.images, split.masks))
     rows = history.read(paths.history_file(cell))
     seeds = [seed for seed in plan.train.seeds if history.diverged_step(rows, seed) is None]
-    counts, edges = {}, {}
+    scored: dict[int, Scored] = {}
     with atomic_folder(paths.EVALUATE / cell.path) as folder:
         masks_folder = folder / paths.predictions_file(cell, 0).parent.name
         masks_folder.mkdir()
         for seed in tqdm(seeds, str(cell), unit="seed", disable=None):
             path = paths.model_file(cell, seed)
             model = model_file.load(path, device)
-            if model.classes != split.classes:
+            if (model.classes, model.exclusive) != (split.classes, split.exclusive):
                 raise InputError(f"{path}: trained on {model.classes}, the test set has {split.classes}")
-            counts[seed], edges[seed], predicted = _score(model, images, masks, plan.evaluate, dtype)
+            scored[seed], predicted = score(model, split, plan.evaluate, dtype)
             predictions.write(masks_folder / paths.predictions_file(cell, seed).name, predicted)
+        counts, edges = ({seed: getattr(each, of) for seed, each in scored.items()} for of in ("counts", "edges"))
         scores.write(folder / paths.scores_file(cell).name, split.ids, split.classes, counts)
         boundary_scores.write(folder / paths.boundaries_file(cell).name, split.ids, split.classes, edges)
+        if split.exclusive:
+            pairs = {seed: each.confusion for seed, each in scored.items()}
+            confusions.write(folder / paths.confusion_file(cell).name, split.classes, pairs)
 
 
-def _score(
-    model: Model, images: Tensor, masks: Tensor, settings: Evaluate, dtype: torch.dtype
-) -> tuple[dict[str, scores.Counts], dict[str, Floats], NDArray[np.bool_]]:
-    """Pixel counts `[N, C, 4]` and boundaries `[N, C, 5]` per threshold rule; the masks `[N, C, H, W]` of the last."""
-    thresholds = dict(zip(scores.THRESHOLDS, (FIXED_THRESHOLD, model.threshold), strict=True))
-    counts = {rule: np.empty((*masks.shape[:2], 4), np.int64) for rule in thresholds}
-    edges = {rule: np.empty((*masks.shape[:2], 5)) for rule in thresholds}
-    predicted = np.empty(masks.shape, np.bool_)
+@dataclass(frozen=True)
+class Scored:
+    """What one model scored: by threshold rule pixel counts `[N, C, 4]` and boundaries `[N, C, 5]`, and where classes
+    exclude each other pixels by true and predicted class `[C, C]`."""
+
+    counts: dict[str, scores.Counts]
+    edges: dict[str, Floats]
+    confusion: scores.Counts
+
+
+def score(model: Model, split: Split, settings: Evaluate, dtype: torch.dtype) -> tuple[Scored, NDArray[np.bool_]]:
+    """What a model scores on a split, and the masks `[N, C, H, W]` that the last threshold rule makes."""
+    images, truth = (torch.from_numpy(array) for array in (split.images, split.truth))
+    number, classes = len(images), len(split.classes)
+    rules: dict[str, Callable[[Tensor], Tensor]] = {
+        "fixed": lambda probabilities: probabilities >= FIXED_THRESHOLD,
+        "tuned": lambda probabilities: probabilities >= model.threshold,
+        scores.ARGMAX: most_probable,
+    }
+    chosen = scores.RULES[split.exclusive]
+    counts = {rule: np.empty((number, classes, 4), np.int64) for rule in chosen}
+    edges = {rule: np.empty((number, classes, 5)) for rule in chosen}
+    pairs = np.zeros((classes, classes), np.int64)
+    predicted = np.empty((number, classes, *images.shape[2:]), np.bool_)
     batches = predict_batches(
         model.network, model.loss, images, model.normalise, batch_size=settings.batch_size, dtype=dtype
     )
     for batch, _, probabilities in batches:
-        truth = masks[batch].to(probabilities.device)
-        for rule, threshold in thresholds.items():
-            mask = probabilities >= threshold
-            counts[rule][batch] = pixel_counts(mask, truth).cpu().numpy()
-            edges[rule][batch] = compare_boundaries(mask, truth, settings.boundary_tolerance).numpy()
+        target = planes(truth[batch].to(probabilities.device), classes)
+        for rule in chosen:
+            mask = rules[rule](probabilities)
+            counts[rule][batch] = pixel_counts(mask, target).cpu().numpy()
+            edges[rule][batch] = compare_boundaries(mask, target, settings.boundary_tolerance).numpy()
+        if split.exclusive:
+            pairs += confusion(mask, target).cpu().numpy()
         predicted[batch] = mask.cpu().numpy()
-    return counts, edges, predicted
+    return Scored(counts, edges, pairs), predicted

@@ -24,7 +24,8 @@ from losslab.settings.schema import refuse_bomb
 
 @dataclass(frozen=True)
 class Model:
-    """A network and how to use it: `probabilities ≥ threshold` is the mask of each class."""
+    """A network and how to use it: `probabilities ≥ threshold` is the mask of each class; where classes exclude each
+    other, a pixel is of the most probable one."""
 
     network: nn.Module
     loss: Loss
@@ -33,6 +34,9 @@ class Model:
     threshold: float
     metadata: dict[str, Any]
     """All that the file says, as `save` was given it."""
+    exclusive: bool = False
+    padded: bool = False
+    """Whether images were padded to `image_size`; else they were stretched."""
 
 
 class Probabilities(nn.Module):
@@ -61,12 +65,14 @@ class _Metadata(BaseModel):
     mean: tuple[FiniteFloat, ...]
     std: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
     threshold: Annotated[float, Field(ge=0, le=1)]
+    exclusive: bool = False
+    padded: bool = False
     image_size: Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 14)], ...], Field(max_length=2)] = ()
 
 
 def save(path: Path, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write weights and the metadata key `losslab`: JSON with `network` and `loss` (as in params.yaml), `classes`,
-    `mean`, `std`, `threshold` and what else is of interest. The same content gives the same bytes."""
+    `mean`, `std`, `threshold`, `exclusive`, `padded` and what else is of interest. The same content, the same bytes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with atomic_file(path) as temporary:
         temporary.write_bytes(to_bytes(tensors, {"losslab": json.dumps(metadata, sort_keys=True)}))
@@ -82,7 +88,7 @@ def load(path: Path, device: torch.device) -> Model:
         with safe_open(path, "pt", device="cpu") as file:
             metadata = json.loads(file.metadata()["losslab"])
             refuse_bomb([metadata["network"], metadata["loss"]])
-            _Metadata.model_validate(metadata)
+            said = _Metadata.model_validate(metadata)
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             # The file has all weights: those that training started from are not looked for.
             spec = {key: value for key, value in metadata["network"].items() if not key.startswith("weights")}
@@ -94,11 +100,13 @@ def load(path: Path, device: torch.device) -> Model:
         network.load_state_dict(state)
         return Model(
             network.to(device, memory_format=torch.channels_last).eval(),  # type: ignore[call-overload]
-            losses.registry.build(metadata["loss"]),
+            losses.registry.build(metadata["loss"], **({"exclusive": True} if said.exclusive else {})),
             classes,
             Normalisation(tuple(metadata["mean"]), tuple(metadata["std"])),
             float(metadata["threshold"]),
             metadata,
+            said.exclusive,
+            said.padded,
         )
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None

@@ -88,8 +88,8 @@ def pictures(evidence: Evidence, rows: int) -> Iterator[Picture]:
         "Test images, evenly spaced by their share of foreground, and their truth over the photograph.",
         images.example_grid(
             e.test.images[chosen],
-            e.test.masks[chosen].astype(bool),
-            e.test.classes,
+            e.truth(chosen),
+            e.shown_names,
             [e.test.ids[index] for index in chosen],
         ),
     )
@@ -152,7 +152,7 @@ def _grids(e: Evidence, rows: int) -> Iterator[Picture]:
             "threshold. Right, missed and false pixels of all classes.",
             images.outcome_grid(
                 e.test.images[chosen],
-                e.test.masks[chosen].astype(bool),
+                e.truth(chosen),
                 {loss: predicted[chosen] for loss, predicted in masks.items()},
                 [f"{e.test.ids[i]}" for i in chosen],
             ),

@@ -20,6 +20,7 @@ from losslab.settings.params import Params
 from losslab.settings.plans import Cell, seeds_of
 
 Masks = NDArray[np.bool_]
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,27 @@ class Evidence:
         return [row for row in self.board if row.decisive]
 
     def predicted(self, loss: str, seed: int) -> Masks:
-        """Predicted masks `[N, C, H, W]` at the tuned threshold."""
+        """Predicted masks `[N, shown, H, W]`, by the threshold rule that ranks."""
         path = paths.predictions_file(self.cell(loss), seed)
-        masks = predictions.read(path, self.test.masks.shape[-1])
-        if masks.shape != self.test.masks.shape:
-            raise InputError(f"{path}: masks {masks.shape}, the test set has {self.test.masks.shape}; run `dvc repro`")
-        return masks
+        test = self.test
+        masks = predictions.read(path, test.images.shape[-1])
+        if masks.shape != (shape := (len(test.ids), len(test.classes), *test.images.shape[2:])):
+            raise InputError(f"{path}: masks {masks.shape}, the test set has {shape}; run `dvc repro`")
+        return masks[:, self.shown]
+
+    @property
+    def shown(self) -> list[int]:
+        """The classes that pictures show: all but background."""
+        return [c for c, name in enumerate(self.test.classes) if name != tensors.BACKGROUND]
+
+    @property
+    def shown_names(self) -> list[str]:
+        """Their names."""
+        return [self.test.classes[c] for c in self.shown]
+
+    def truth(self, images: NDArray[np.int64] | list[int]) -> Pixels:
+        """Masks `[N, shown, H, W]` of 0, 1 and 255 of some test images."""
+        return self.test.masks_of(images)[:, self.shown]
 
     @cached_property
     def shown_dice(self) -> Floats:

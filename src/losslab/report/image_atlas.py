@@ -1,7 +1,8 @@
 """The image browser's data: test images, truth and predictions as atlases that a page can hold.
 
 An atlas is one WebP image with a tile for each test image. Of masks, the value of a pixel has bit k set where class k
-is, so one grey atlas holds eight classes; it is lossless, and a canvas gives the bits back.
+is, so one grey atlas holds eight classes; it is lossless, and a canvas gives the bits back. So do atlases of what is
+unknown, if anything is.
 """
 
 import base64
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from losslab.data import tensors
 from losslab.evaluation.metrics import METRICS
 from losslab.inference.overlays import FALSE, MISSED, RIGHT
 from losslab.report.evidence import Evidence
@@ -28,7 +30,7 @@ def browser(evidence: Evidence, budget: int) -> dict[str, Any] | None:
     images, evenly spaced. None if nothing was predicted."""
     if not evidence.seeds:
         return None
-    height, width = evidence.test.masks.shape[2:]
+    height, width = evidence.test.images.shape[2:]
     count = min(len(evidence.test.ids), (LARGEST_SIDE // max(height, width, 1)) ** 2)
     most_seeds = max(map(len, evidence.seeds.values()))
     while True:
@@ -44,9 +46,11 @@ def browser(evidence: Evidence, budget: int) -> dict[str, Any] | None:
 
 
 def _atlases(evidence: Evidence, chosen: NDArray[np.int64], seeds: int, budget: int) -> dict[str, list[list[str]]]:
-    """`""` → photographs and truth, loss → each seed; of each the atlases, one for every eight classes."""
+    """`""` → photographs, truth and what is unknown, loss → each seed; of each the atlases, one every eight classes."""
     images = evidence.test.images[chosen].transpose(0, 2, 3, 1)
-    atlases = {"": [[_photographs(images, budget)], _mask_atlases(evidence.test.masks[chosen].astype(bool))]}
+    truth = evidence.truth(chosen)
+    unknown = _mask_atlases(truth == tensors.VOID) if evidence.test.has_void else []
+    atlases = {"": [[_photographs(images, budget)], _mask_atlases(truth == 1), unknown]}
     for loss, trained in evidence.seeds.items():
         atlases[loss] = [_mask_atlases(evidence.predicted(loss, seed)[chosen]) for seed in trained[:seeds]]
     return atlases
@@ -57,19 +61,20 @@ def _document(
 ) -> dict[str, Any]:
     test = evidence.test
     look = looks(evidence.losses)
-    present = test.masks[chosen].max(axis=(2, 3))
+    present = test.pixels[0][chosen][:, evidence.shown]
     order = [row.loss for row in evidence.ranked if row.loss in evidence.seeds]
     return {
         "metric": METRICS["image_dice"].title,
-        "tile": [test.masks.shape[3], test.masks.shape[2]],
+        "tile": [test.images.shape[3], test.images.shape[2]],
         "columns": _columns(len(chosen)),
         "total": len(test.ids),
         "ids": [test.ids[i] for i in chosen],
-        "classes": [{"name": name, "colour": PALETTE[c % len(PALETTE)]} for c, name in enumerate(test.classes)],
+        "classes": [{"name": name, "colour": PALETTE[c % len(PALETTE)]} for c, name in enumerate(evidence.shown_names)],
         "present": [np.flatnonzero(row).tolist() for row in present],
         "outcomes": [["right", RIGHT], ["missed", MISSED], ["false", FALSE]],
         "photographs": atlases[""][0][0],
         "truth": atlases[""][1],
+        "unknown": atlases[""][2],
         "losses": [
             {
                 "name": loss,

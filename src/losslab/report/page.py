@@ -95,12 +95,13 @@ def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
     environment.filters["signed"] = style.signed
     environment.filters["yaml"] = lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
     web = Path(__file__).parent / "web"
+    measured = {metric for s in sections for board in s["boards"] for _, metric, _ in board["cells"]}
     script = (web / "script.js").read_text(encoding="utf-8")
     return environment.get_template("template.html").render(
         sections=sections,
         params=plan.params,
         settings=plan.params.model_dump(mode="json"),
-        metrics=METRICS,
+        metrics={name: metric for name, metric in METRICS.items() if name in measured},
         ranking=METRICS[RANKED_BY],
         ranked_by=RANKED_BY,
         beside={name: m for name, m in METRICS.items() if m.headline and name != RANKED_BY},

@@ -17,7 +17,7 @@ PACKAGES = ("losslab", "torch", "numpy", "scipy", "matplotlib", "pillow", "dvc",
 
 
 def data_facts(params: Params, dataset: str) -> dict[str, Any]:
-    """Counts, exclusions, share of foreground and md5 of each split of a data set."""
+    """Counts, exclusions, each class's share of the known pixels, and md5 of each split of a data set."""
     path = paths.TENSORS / dataset / "extract.json"
     try:
         account = json.loads(path.read_text(encoding="utf-8"))
@@ -25,6 +25,7 @@ def data_facts(params: Params, dataset: str) -> dict[str, Any]:
         raise InputError(f"{path}: missing or damaged ({error}); run `dvc repro`") from None
     splits = {name: tensors.read(paths.split_file(dataset, name)) for name in SPLITS}
     test = splits["test"]
+    counted = [(name, split.pixels) for name, split in splits.items()]
     return {
         "size": f"{test.images.shape[3]}×{test.images.shape[2]}",
         "source_images": account.get("source_images"),
@@ -42,8 +43,8 @@ def data_facts(params: Params, dataset: str) -> dict[str, Any]:
         "classes": [
             {
                 "name": name,
-                "share": {split: float(s.masks[:, c].mean()) for split, s in splits.items()},
-                "images": {split: int(s.masks[:, c].any(axis=(1, 2)).sum()) for split, s in splits.items()},
+                "share": {split: pixels[:, c].sum() / max(known[:, c].sum(), 1) for split, (pixels, known) in counted},
+                "images": {split: int((pixels[:, c] > 0).sum()) for split, (pixels, known) in counted},
             }
             for c, name in enumerate(test.classes)
         ],

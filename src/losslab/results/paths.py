@@ -52,6 +52,11 @@ def boundaries_file(cell: Cell) -> Path:
     return EVALUATE / cell.path / "boundaries.csv"
 
 
+def confusion_file(cell: Cell) -> Path:
+    """Where `evaluate` leaves which class was taken for which, if classes exclude each other."""
+    return EVALUATE / cell.path / "confusion.csv"
+
+
 def predictions_file(cell: Cell, seed: int) -> Path:
     """Where `evaluate` leaves the masks that a seed predicts; there are none if it diverged."""
     return EVALUATE / cell.path / "predictions" / f"seed{seed}.safetensors"

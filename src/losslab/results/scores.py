@@ -17,6 +17,11 @@ COUNTS = ("tp", "fp", "fn", "tn")
 """Pixels: true and false positives, false and true negatives."""
 INDEX = ("seed", "image", "class", "threshold")
 THRESHOLDS = ("fixed", "tuned")
+"""How probabilities become masks where classes may overlap: by comparing them with two thresholds."""
+ARGMAX = "argmax"
+"""And where classes exclude each other: a pixel is of its most probable class."""
+RULES = (THRESHOLDS, (ARGMAX,))
+"""The rules that a table has, all of one or all of the other."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,7 @@ def write_table(
 
     def rows() -> Iterator[tuple[Any, ...]]:
         for seed, by_threshold in values.items():
-            for threshold in THRESHOLDS:
-                array = by_threshold[threshold]
+            for threshold, array in by_threshold.items():
                 numbers = array.reshape(-1, len(columns)).tolist()
                 if array.dtype.kind == "f":
                     numbers = [[f"{value:.7g}" for value in row] for row in numbers]
@@ -80,9 +84,12 @@ def read_table(
         InputError: the file is missing, is not such a table, or lacks rows.
     """
     rows = tables.read(path, (*INDEX, *columns))
-    seeds, images, classes = (list(dict.fromkeys(row[i] for row in rows)) for i in range(3))
+    seeds, images, classes, rules = (list(dict.fromkeys(row[i] for row in rows)) for i in range(4))
+    rules = rules or list(THRESHOLDS)
     try:
-        wanted = product(seeds, THRESHOLDS, images, classes)
+        if tuple(rules) not in RULES:
+            raise ValueError(f"its thresholds are {', '.join(rules)}")
+        wanted = product(seeds, rules, images, classes)
         if any(
             (s, t, i, c) != (row[0], row[3], row[1], row[2]) for (s, t, i, c), row in zip(wanted, rows, strict=True)
         ):
@@ -90,10 +97,10 @@ def read_table(
         number = int if kind is np.int64 else float
         numbers = chain.from_iterable(row[len(INDEX) :] for row in rows)
         values = np.fromiter(map(number, numbers), kind).reshape(
-            len(seeds), len(THRESHOLDS), len(images), len(classes), len(columns)
+            len(seeds), len(rules), len(images), len(classes), len(columns)
         )
         numbers_of_seeds = tuple(map(int, seeds))
     except (ValueError, OverflowError) as error:
         raise tables.damaged(path, error) from None
-    by_threshold = {threshold: values[:, i] for i, threshold in enumerate(THRESHOLDS)}
+    by_threshold = {threshold: values[:, i] for i, threshold in enumerate(rules)}
     return numbers_of_seeds, tuple(images), tuple(classes), by_threshold

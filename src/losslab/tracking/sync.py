@@ -181,13 +181,14 @@ def _draw_sample(cell: Cell, seed: int, path: Path) -> None:
     from losslab.report.figures import images
 
     split = tensors.read(paths.split_file(cell.dataset, "test"))
-    masks = predictions.read(paths.predictions_file(cell, seed), split.masks.shape[-1])
+    masks = predictions.read(paths.predictions_file(cell, seed), split.images.shape[-1])
     chosen = tensors.spread(split, SAMPLE_IMAGES)
+    shown = [c for c, name in enumerate(split.classes) if name != tensors.BACKGROUND]
     images.prediction_grid(
         path,
         split.images[chosen],
-        split.masks[chosen].astype(bool),
-        {f"{cell.loss} seed {seed}": masks[chosen]},
+        split.masks_of(chosen)[:, shown],
+        {f"{cell.loss} seed {seed}": masks[chosen][:, shown]},
         [split.ids[index] for index in chosen],
     )
 

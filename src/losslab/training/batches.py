@@ -9,6 +9,8 @@ import psutil
 import torch
 from torch import Tensor
 
+from losslab.evaluation.planes import planes
+
 AHEAD = 3
 """Batches that are read before they are asked for."""
 
@@ -23,16 +25,16 @@ class Batch(NamedTuple):
 
 
 class Resident:
-    """A training set that lies on the device."""
+    """A training set that lies on the device; its truth is masks `[N, C, H, W]`, or labels `[N, H, W]` of `classes`."""
 
-    def __init__(self, images: Tensor, masks: Tensor, maps: Tensor | None) -> None:
-        self.images, self.masks, self.maps = images, masks, maps
+    def __init__(self, images: Tensor, truth: Tensor, maps: Tensor | None, classes: int = 0) -> None:
+        self.images, self.truth, self.maps, self.classes = images, truth, maps, classes
 
     def epoch(self, order: Tensor, share: slice) -> Iterator[Batch]:
         """The batches whose images are at `order` `[steps, B]`; of the images a `share` of each."""
         for indices in order.to(self.images.device):
             maps = None if self.maps is None else self.maps[indices]
-            yield Batch(self.images[indices[share]], self.masks[indices], maps)
+            yield Batch(self.images[indices[share]], planes(self.truth[indices], self.classes), maps)
 
 
 class Streamed:
@@ -41,8 +43,8 @@ class Streamed:
     The batches are those of `Resident`, but for their maps: a loss computes them from the masks, to the same bits.
     """
 
-    def __init__(self, images: Tensor, masks: Tensor, device: torch.device) -> None:
-        self.images, self.masks, self.device = images, masks, device
+    def __init__(self, images: Tensor, truth: Tensor, device: torch.device, classes: int = 0) -> None:
+        self.images, self.truth, self.device, self.classes = images, truth, device, classes
 
     def epoch(self, order: Tensor, share: slice) -> Iterator[Batch]:
         """As `Resident.epoch`."""
@@ -51,11 +53,11 @@ class Streamed:
             for step in range(len(order)):
                 if step + AHEAD < len(order):
                     jobs.append(reader.submit(self._read, order[step + AHEAD], share))
-                images, masks = (part.to(self.device, non_blocking=True) for part in jobs.popleft().result())
-                yield Batch(images, masks, None)
+                images, truth = (part.to(self.device, non_blocking=True) for part in jobs.popleft().result())
+                yield Batch(images, planes(truth, self.classes), None)
 
     def _read(self, indices: Tensor, share: slice) -> Sequence[Tensor]:
-        parts = (self.images[indices[share]], self.masks[indices])
+        parts = (self.images[indices[share]], self.truth[indices])
         # Pinned memory is copied to a GPU while it computes.
         return [part.pin_memory() for part in parts] if self.device.type == "cuda" else parts
 

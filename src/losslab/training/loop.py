@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from losslab.evaluation.pixel_counts import ThresholdCurve
+from losslab.evaluation.pixel_counts import ArgmaxCounts, ThresholdCurve
+from losslab.evaluation.planes import planes
 from losslab.inference.forward import Normalisation, forward, predict_batches
 from losslab.losses import Loss
 from losslab.results.history import Row
@@ -31,7 +32,7 @@ WINDOWS = 10
 
 @dataclass(frozen=True)
 class Data:
-    """Train and validation images `[N, 3, H, W]` and masks `[N, C, H, W]`, uint8."""
+    """Train and validation images `[N, 3, H, W]`, and masks `[N, C, H, W]` or labels `[N, H, W]`, uint8."""
 
     images: Tensor
     masks: Tensor
@@ -41,6 +42,10 @@ class Data:
     device: torch.device
     """Where the network is; the training set too, unless it is streamed. Validation goes there batch by batch."""
     streamed: bool = False
+    classes: int = 0
+    """Of labels; masks have a plane for each."""
+    void: bool = False
+    """Whether anything is unknown."""
 
 
 @dataclass
@@ -86,14 +91,14 @@ def train(
     """
     torch.manual_seed(seed)
     device, count = data.device, len(data.images)
-    loss = loss.fitted(data.masks)
+    loss = loss.fitted(planes(data.masks, data.classes))
     train_set: Resident | Streamed
     if data.streamed:
-        train_set, val_maps = Streamed(data.images, data.masks, device), None
+        train_set, val_maps = Streamed(data.images, data.masks, device, data.classes), None
     else:
         # Distances [N, C, H, W], for the losses that use them.
-        train_set = Resident(data.images, data.masks, loss.target_maps(data.masks))
-        val_maps = loss.target_maps(data.val_masks)
+        train_set = Resident(data.images, data.masks, target_maps(loss, data.masks, data.classes), data.classes)
+        val_maps = target_maps(loss, data.val_masks, data.classes)
     batch_size = min(settings.batch_size, count)
     steps = count // batch_size  # a last, smaller batch would upset batch normalisation
 
@@ -114,7 +119,7 @@ def train(
         images, masks = flip(images, mirror[:, share]), flip(masks, mirror)
         maps = None if maps is None else flip(maps, mirror)
         logits = processes.gather(forward(parallel, images, data.normalise, dtype))  # [B, C, H, W]
-        value = loss(logits, masks, maps)
+        value = loss(logits, masks if data.void else masks.float(), maps)
         optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -179,27 +184,43 @@ def validate(
     step: int,
 ) -> None:
     """Add the epoch's validation rows to `progress`, and keep the weights if they are to be kept."""
-    curve = ThresholdCurve(data.val_masks.shape[1], data.device)
+    exclusive = data.val_masks.ndim == 3
+    classes = data.classes if exclusive else data.val_masks.shape[1]
+    curve = (ArgmaxCounts if exclusive else ThresholdCurve)(classes, data.device)
     total = torch.zeros((), dtype=torch.float64, device=data.device)
     batches = predict_batches(
         network, loss, data.val_images, data.normalise, batch_size=settings.batch_size, dtype=dtype
     )
     for batch, logits, probabilities in batches:
-        masks = data.val_masks[batch].to(data.device)
+        masks = planes(data.val_masks[batch].to(data.device), classes)
         maps = None if val_maps is None else val_maps[batch].to(data.device)
-        total += loss(logits, masks, maps).double() * len(masks)
+        total += loss(logits, masks if data.void else masks.float(), maps).double() * len(masks)
         curve.add(probabilities, masks)
     mean = float(total) / len(data.val_images)
     if not np.isfinite(mean):
         diverge(progress, seed, step)
         return
-    threshold, tuned = curve.best()
-    values = {"loss": mean, "miou": curve.fixed(), "miou_tuned": tuned, "threshold": threshold}
+    values, threshold = {"loss": mean}, progress.threshold
+    if isinstance(curve, ArgmaxCounts):
+        miou = curve.miou()
+        values |= {"miou_argmax": miou}
+    else:
+        threshold, miou = curve.best()
+        values |= {"miou": curve.fixed(), "miou_tuned": miou, "threshold": threshold}
     progress.rows += [Row(seed, progress.epoch, step, "val", metric, value) for metric, value in values.items()]
-    better = {"best": tuned > progress.kept_miou, "last": True, "lowest_loss": mean < progress.kept_loss}
+    better = {"best": miou > progress.kept_miou, "last": True, "lowest_loss": mean < progress.kept_loss}
     if better[settings.keep]:
         progress.kept = copy.deepcopy(network.state_dict())
-        progress.kept_miou, progress.kept_loss, progress.threshold = tuned, mean, threshold
+        progress.kept_miou, progress.kept_loss, progress.threshold = miou, mean, threshold
+
+
+def target_maps(loss: Loss, truth: Tensor, classes: int) -> Tensor | None:
+    """What a loss computes once of masks `[N, C, H, W]`, or of labels `[N, H, W]`, whose planes could fill memory."""
+    if truth.ndim == 4:
+        return loss.target_maps(truth)
+    parts = [loss.target_maps(planes(part, classes)) for part in torch.split(truth, 64)]
+    maps = [part for part in parts if part is not None]
+    return torch.cat(maps) if maps else None
 
 
 def diverge(progress: Progress, seed: int, step: int) -> None:

@@ -11,11 +11,12 @@ from losslab import losses, networks
 from losslab.data import tensors
 from losslab.inference import devices, model_file
 from losslab.inference.forward import Normalisation
+from losslab.losses import Loss
 from losslab.results import checkpoints, history, paths, runs
 from losslab.results.files import atomic_folder
 from losslab.results.history import Row
 from losslab.results.runs import Run
-from losslab.settings.params import Train
+from losslab.settings.params import Spec, Train
 from losslab.settings.plans import TrainPlan
 from losslab.training import processes
 from losslab.training.batches import fits
@@ -33,7 +34,7 @@ def train_seeds(plan: TrainPlan, on_epoch: OnEpoch) -> None:
         splits = {name: tensors.read(paths.split_file(cell.dataset, name)) for name in ("train", "val")}
         data = prepared(splits["train"], splits["val"], settings, device)
         classes = splits["train"].classes
-        loss = losses.registry.build(plan.loss_spec)
+        loss = loss_for(splits["train"], plan.loss_spec)
         build_network = partial(networks.registry.build, plan.network_spec, in_channels=3, classes=len(classes))
         done: list[tuple[Run, Progress]] = []
         for run in runs.of(plan):
@@ -48,7 +49,9 @@ def train_seeds(plan: TrainPlan, on_epoch: OnEpoch) -> None:
     of_data = {
         "dataset": splits["train"].dataset,
         "classes": classes,
+        "exclusive": splits["train"].exclusive,
         "image_size": list(data.images.shape[2:]),
+        "padded": splits["train"].padded,
         **asdict(data.normalise),
     }
     with atomic_folder(paths.TRAIN / cell.path) as folder:
@@ -92,11 +95,16 @@ def prepared(train: tensors.Split, val: tensors.Split, settings: Train, device: 
     def mapped(array: tensors.Array) -> torch.Tensor:
         return torch.from_numpy(array[: settings.overfit])
 
-    images, masks = mapped(train.images), mapped(train.masks)
-    streamed = not fits([images, masks], device, settings.device_gb)
+    images, truth = mapped(train.images), mapped(train.truth)
+    streamed = not fits([images, truth], device, settings.device_gb)
     if not streamed:
-        images, masks = images.to(device), masks.to(device)
+        images, truth = images.to(device), truth.to(device)
     normalise = Normalisation.of(images) if settings.input == "normalised" else Normalisation.none(images.shape[1])
-    if settings.overfit:
-        return Data(images, masks, images, masks, normalise, device, streamed)
-    return Data(images, masks, mapped(val.images), mapped(val.masks), normalise, device, streamed)
+    validation = (images, truth) if settings.overfit else (mapped(val.images), mapped(val.truth))
+    void = train.has_void or val.has_void
+    return Data(images, truth, *validation, normalise, device, streamed, len(train.classes), void)
+
+
+def loss_for(split: tensors.Split, spec: Spec) -> Loss:
+    """The loss that `spec` describes, for data like this."""
+    return losses.registry.build(spec, **({"exclusive": True} if split.exclusive else {}))

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from losslab import losses, networks
+from losslab import networks
 from losslab.data import tensors
 from losslab.errors import InputError
 from losslab.inference import devices
@@ -17,7 +17,7 @@ from losslab.results import paths, tuning_table
 from losslab.settings.params import SGD, AdamW
 from losslab.settings.plans import TrainPlan
 from losslab.training.loop import Progress, train
-from losslab.training.seeds import prepared
+from losslab.training.seeds import loss_for, prepared
 
 MOMENTA = (0.5, 0.9)
 """What is tried where nothing else is asked for."""
@@ -59,7 +59,7 @@ def validation_losses(plan: TrainPlan, splits: Mapping[str, tensors.Split]) -> C
     data = prepared(splits["train"], splits["val"], plan.train, device)
     classes = len(splits["train"].classes)
     network = partial(networks.registry.build, plan.network_spec, in_channels=3, classes=classes)
-    loss = losses.registry.build(plan.loss_spec)
+    loss = loss_for(splits["train"], plan.loss_spec)
 
     def curve(optimizer: Optimizer) -> EpochLosses:
         progress, label = Progress(), name(optimizer)

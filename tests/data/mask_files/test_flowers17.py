@@ -29,18 +29,22 @@ def test_only_images_with_a_trimap_count_in_the_official_splits(tmp_path: Path) 
     assert (account["source_images"], account["source_masks"]) == (12, 10)
 
 
-def test_the_flower_is_foreground_and_the_unlabelled_border_is_counted(tmp_path: Path) -> None:
+def test_the_flower_is_foreground_and_the_unlabelled_border_is_void_and_counted(tmp_path: Path) -> None:
     splits, account = run(flowers(folder(tmp_path / "set")), tmp_path / "work")
     unlabelled = 0
     for split in splits.values():
         assert split.classes == ("flower",)
         for name, mask in zip(split.ids, split.masks, strict=True):
             whole = trimap(int(name[6:10]))
-            share = np.repeat(np.repeat(whole == 1, 10, axis=0), 10, axis=1)
-            share = share.reshape(10, whole.shape[0], 10, whole.shape[1]).mean(axis=(1, 3))
-            np.testing.assert_array_equal(mask[0], share >= 0.5)
+            big = np.repeat(np.repeat(whole, 10, axis=0), 10, axis=1)
+            blocks = big.reshape(10, whole.shape[0], 10, whole.shape[1])
+            unknown, flower, rest = ((blocks == value).mean(axis=(1, 3)) for value in (0, 1, 3))
+            void = unknown > np.maximum(flower, rest)
+            np.testing.assert_array_equal(mask[0] == 255, void)
+            np.testing.assert_array_equal(mask[0] == 1, (flower >= rest) & ~void)
             unlabelled += int((whole == 0).sum())
-    assert account["background_pixels"]["#000000"] == unlabelled
+    assert account["void_pixels"]["#000000"] == unlabelled
+    assert account["background_pixels"].keys() == {"#808000"}
 
 
 def test_the_host_the_archives_and_the_unpacked_folder_give_the_same(tmp_path: Path, server: Server) -> None:

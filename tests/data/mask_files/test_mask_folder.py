@@ -33,6 +33,16 @@ def reduced(mask: np.ndarray, size: int) -> np.ndarray:
     return (2 * wide >= mask.size).astype(np.uint8)
 
 
+def most_covering(labels: np.ndarray, height: int, width: int | None = None) -> np.ndarray:
+    """What covers most of each small pixel: of equals the last, 255 before all others. Slow and exact."""
+    width = width or height
+    big = np.repeat(np.repeat(labels, height, axis=0), width, axis=1)
+    blocks = big.reshape(height, labels.shape[0], width, labels.shape[1])
+    values = sorted(np.unique(labels).tolist(), key=lambda value: (value != 255, value))
+    covered = np.stack([(blocks == value).sum(axis=(1, 3)) for value in values])
+    return np.array(values)[len(values) - 1 - covered[::-1].argmax(axis=0)]
+
+
 def test_carvana_becomes_binary_masks_reduced_by_area(tmp_path: Path) -> None:
     made = dataset("mask_folder", {"images": str(carvana(tmp_path / "set"))} | CARVANA, CAR)
     splits, account = run(made, tmp_path / "work")
@@ -152,17 +162,88 @@ for value, colour in COLOURS.items():
     ],
     ids=["grey", "16 bit", "grey as colour", "palette by index", "colour", "palette by colour"],
 )
-def test_a_label_map_becomes_a_plane_for_each_class(
+def test_a_label_map_becomes_labels_of_its_classes_and_of_background(
     tmp_path: Path, save: Callable[[np.ndarray], Image.Image], classes: dict[str, Any], background: Any
 ) -> None:
     download = label_maps(tmp_path / "set", MAP, save)
     extract = {"image_size": 8, "classes": classes, "background": background, "workers": 1}
     splits, account = run(dataset("mask_folder", download, extract), tmp_path / "work")
-    assert splits["train"].classes == ("road", "car")
-    for mask in splits["train"].masks:
-        np.testing.assert_array_equal(mask, [reduced(MAP == 1, 8), reduced(MAP == 2, 8)])
+    assert splits["train"].classes == ("background", "road", "car")
+    expected = most_covering(np.where(MAP < 3, MAP, 0), 8)
+    for labels in splits["train"].truth:
+        np.testing.assert_array_equal(labels, expected)
     everywhere = 9 * int((MAP == 255).sum())
     assert everywhere in account["background_pixels"].values(), "what is background is counted"
+
+
+@pytest.mark.parametrize(
+    ("classes", "options", "names", "numbers"),
+    [
+        ({"road": 1, "car": 2}, {"void": [255], "background": [0, 7]}, ("background", "road", "car"), {1: 1, 2: 2}),
+        ({"road": 1, "car": 2}, {"void": [255], "background": "rest"}, ("background", "road", "car"), {1: 1, 2: 2}),
+        (
+            {"sky": 0, "road": 1, "car": 2, "bus": 7},
+            {"void": [255], "background": []},
+            ("sky", "road", "car", "bus"),
+            {1: 1, 2: 2, 7: 3},
+        ),
+        ({"road": 1, "car": 2}, {"void": [0, 7, 255], "background": []}, ("road", "car"), {0: 255, 1: 0, 2: 1, 7: 255}),
+        ({"road": 1}, {"void": [255], "background": "rest"}, ("road",), {1: 1}),
+    ],
+)
+@pytest.mark.parametrize("colours", [False, True])
+def test_void_labels_are_unknown(
+    tmp_path: Path,
+    classes: dict[str, int],
+    options: dict[str, Any],
+    names: tuple[str, ...],
+    numbers: dict[int, int],
+    colours: bool,
+) -> None:
+    def form(label: Any) -> Any:
+        red, green, blue = (label, 200, 255 - label)
+        return f"#{red:02x}{green:02x}{blue:02x}" if colours and label != "rest" else label
+
+    def save(values: np.ndarray) -> Image.Image:
+        coloured = np.stack([values, np.full_like(values, 200), 255 - values], axis=-1)
+        return Image.fromarray(coloured if colours else values)
+
+    download = label_maps(tmp_path / "set", MAP, save)
+    options = {key: value if value == "rest" else [form(label) for label in value] for key, value in options.items()}
+    extract = {"classes": {name: form(label) for name, label in classes.items()}, "image_size": [8, 10], "workers": 1}
+    splits, account = run(dataset("mask_folder", download, extract | options), tmp_path / "work")
+    full = np.zeros_like(MAP)
+    for label, number in (numbers | {255: 255}).items():
+        full[label == MAP] = number
+    assert splits["test"].classes == names
+    assert splits["test"].exclusive == (len(classes) > 1)
+    for truth in splits["test"].truth:
+        np.testing.assert_array_equal(truth.reshape(8, 10), most_covering(full, 8, 10))
+    assert account["void_pixels"][str(form(255))] == 9 * int((MAP == 255).sum())
+    assert str(form(255)) not in account["background_pixels"]
+
+
+@pytest.mark.parametrize("classes", [{"road": 1, "car": 2}, {"road": 1}])
+def test_padding_keeps_the_shape_and_is_void(tmp_path: Path, classes: dict[str, int]) -> None:
+    download = label_maps(tmp_path / "set", MAP, Image.fromarray)  # SIDE high, SIDE + 6 wide
+    extract = {"image_size": [20, 26], "fit": "pad", "background": "rest", "classes": classes, "workers": 1}
+    splits, account = run(dataset("mask_folder", download, extract), tmp_path / "work")
+    full = np.where(len(classes) >= MAP, MAP, 0)
+    height = round(26 * SIDE / (SIDE + 6)) if 26 / (SIDE + 6) < 20 / SIDE else 20
+    width = min(26, round(20 * (SIDE + 6) / SIDE))
+    top, left = (20 - height) // 2, (26 - width) // 2
+    split = splits["train"]
+    assert split.padded
+    for image, truth in zip(split.images, split.truth, strict=True):
+        inside = truth.reshape(20, 26)[top : top + height, left : left + width]
+        np.testing.assert_array_equal(inside, most_covering(full, height, width))
+        assert (truth == 255).sum() == 20 * 26 - height * width
+        assert image.shape == (3, 20, 26)
+        for edge, padding in ((image[:, top], image[:, :top]), (image[:, top + height - 1], image[:, top + height :])):
+            assert (padding == edge[:, None]).all(), "the colours of the edge go on"
+    known = {name: each["share"] for name, each in account["classes"]["train"].items()}
+    assert known["road"] == pytest.approx(float((split.masks == 1).sum((0, 2, 3))[split.classes.index("road")])
+                                          / float((split.truth != 255).sum()), abs=1e-6)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -170,6 +251,7 @@ def test_a_label_map_becomes_a_plane_for_each_class(
     [
         ({"classes": {"road": 1, "car": 2}}, r"has the label 7 in 120 of 720 pixels; give it a class"),
         ({"classes": {"road": 1}, "background": [0, 7, 255]}, r"has the label 2 in 180 of 720 pixels"),
+        ({"classes": {"road": 1}, "void": [2, 255]}, r"has the label 7 in 120 of 720 pixels; .* background or void"),
         ({"classes": {"road": "#010101"}}, r"has the label #020202 in 180 of 720"),
     ],
 )
@@ -280,6 +362,17 @@ def test_what_does_not_fit_is_said(tmp_path: Path, change: dict[str, Any], messa
         ({}, {"classes": {"road": 1, "car": 1}}, "extract.classes: the label 1 is given twice"),
         ({}, {"classes": {"road": 1}, "background": [0, 1]}, "extract.classes: the label 1 is given twice"),
         ({}, {"classes": {"road": 1}, "background": ["#000000"]}, "extract.background: is not in the form"),
+        ({}, {"classes": {"road": 1}, "void": ["#000000"]}, "extract.void: is not in the form"),
+        ({}, {"void": [255]}, "extract.void: is not in the form"),
+        ({}, {"classes": {"road": 1}, "void": [1]}, "extract.classes: the label 1 is given twice"),
+        ({}, {"classes": {"road": 1}, "void": [9], "background": [9]}, "extract.classes: the label 9 is given twice"),
+        ({}, {"classes": {"background": 1, "car": 2}}, "extract.classes: background is what the labels under"),
+        ({}, {"classes": {f"c{n}": n for n in range(1, 256)}}, "extract.classes: 256 are more than 255 classes"),
+        *(
+            ({}, {"image_size": size}, "extract.image_size: neither a side nor [height, width], each of 8 to 4096 pix")
+            for size in (7, 4097, [8], [8, 7], [8, 9, 10], 8.5, True, "8")
+        ),
+        ({}, {"fit": "crop"}, "extract.fit: 'crop' is not one of 'stretch' or 'pad'"),
         ({}, {"classes": {"road": "red"}}, 'extract.classes.road: Input should be a number ≥ 0, "nonzero" or a colour'),
     ],
 )

@@ -133,7 +133,7 @@ class Coco(Dataset):
                 for name, split in selection.splits.items()
             }
             account = {"source_images": selection.source_images, "source_annotations": selection.source_annotations}
-            write_splits(out, "COCO", planes, splits, account, self.extract.max_unreadable)
+            write_splits(out, "COCO", planes, splits, account, self.extract.max_unreadable, self.extract.frame.pad)
 
     def _split(
         self,
@@ -147,9 +147,9 @@ class Coco(Dataset):
         kept = dict.fromkeys(classes, 0)
         images_left_out, outlines_left_out = Counter(split.left_out), Counter(split.annotations_left_out)
         annotations: dict[str, Any] = {"kept": 0, "left_out": outlines_left_out}
-        size = self.extract.image_size
+        frame = self.extract.frame
         jobs = [
-            Job(raw, image, planes.index(image.category) if image.category in planes else 0, len(planes), size)
+            Job(raw, image, planes.index(image.category) if image.category in planes else 0, len(planes), frame)
             for image in split.images
         ]
 

@@ -7,8 +7,7 @@ image without one is left out. The official host could not be asked when this wa
 
 A trimap pixel is the flower, background, or was left unlabelled: borders and doubtful places. The flower is drawn in
 `#800000`, background in `#808000`, and unlabelled is black, by the code of three programs that read them; another
-colour is an error. Tensors know no third state, so unlabelled pixels are background; extract.json says how many there
-are.
+colour is an error. Unlabelled pixels are void; extract.json says how many there are.
 """
 
 import io
@@ -56,8 +55,9 @@ class Extract(FileOptions):
     """How photographs and trimaps become tensors."""
 
     flower: Colour = "#800000"
-    background: tuple[Colour, ...] = ("#808000", "#000000")
-    """Colours in the trimaps, unlabelled among them."""
+    background: tuple[Colour, ...] = ("#808000",)
+    void: tuple[Colour, ...] = ("#000000",)
+    """Colours in the trimaps; void is what is unlabelled."""
 
 
 class Flowers17(Dataset):
@@ -89,7 +89,7 @@ class Flowers17(Dataset):
         return downloads.file(location, md5=self.download.md5.get(name))
 
     def write_tensors(self, raw: Path, out: Path) -> None:
-        labels = Labels((self.extract.flower,), self.extract.background)
+        labels = Labels((self.extract.flower,), self.extract.background, self.extract.void)
         write_pairs(raw, out, "17 Flowers", ("flower",), labels, self.extract)
 
 

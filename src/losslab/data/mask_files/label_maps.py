@@ -1,4 +1,4 @@
-"""One mask file to planes of 0 and 1: binary masks, label maps of ids (grey, or indices of a palette) or of colours."""
+"""One mask file to labels: binary masks, label maps of ids (grey, or indices of a palette) or of colours."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import AfterValidator
 
 from losslab.data.photos import Unusable, opened
-from losslab.data.tensors import Array
+from losslab.data.tensors import BACKGROUND, VOID, Array
 from losslab.errors import InputError
 
 
@@ -33,37 +33,54 @@ Form = Literal["nonzero", "number", "colour"]
 
 @dataclass(frozen=True)
 class Labels:
-    """How mask files are read.
+    """How mask files are read. Several labels exclude each other; what has none of them is then a class too,
+    `background`, numbered 0.
 
     Args:
-        planes: the label of each plane of the output, all of one form.
-        background: labels of no plane; `rest`: whatever has no plane.
+        classes: the label of each class, all of one form.
+        background: labels of no class; `rest`: whatever has none.
+        void: labels of what is unknown.
     """
 
-    planes: Sequence[int | str]
+    classes: Sequence[int | str]
     background: Sequence[int | str] | Literal["rest"]
+    void: Sequence[int | str] = ()
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the tensors hold labels; a mask otherwise."""
+        return len(self.classes) > 1
+
+    def names(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The classes of the tensors, from the names of `classes`."""
+        return (BACKGROUND, *names) if self.exclusive and self.background else tuple(names)
 
     def read(self, path: Path) -> tuple[Array, dict[str, int]]:
-        """The planes of a mask file at full size, uint8 `[C, H, W]` of 0 and 1; label → pixels of no plane.
+        """The number of each pixel's class, or 255, uint8 `[H, W]`: from 0 in the order of `names`; of a mask 1 for the
+        class and 0 for none. Beside it label → pixels, of labels of no class.
 
         Raises:
             Unusable: there is no such file, it is no image, damaged, or of another form than the labels.
-            InputError: it has a label that is in no plane and not background.
+            InputError: it has a label that is neither of a class, nor background, nor void.
         """
-        form = _form(self.planes[0])
+        form = _form(self.classes[0])
         values = _values(path, form)
         if form == "nonzero":
-            return (values > 0).astype(np.uint8)[None], {}
-        planes = [_number(label) for label in self.planes]
-        other = {value: count for value, count in _counts(values) if value not in planes}
+            return (values > 0).astype(np.uint8), {}
+        classes, void = ([_number(label) for label in labels] for labels in (self.classes, self.void))
+        other = {value: count for value, count in _counts(values) if value not in classes}
         if self.background != "rest":
-            for value in sorted(other.keys() - {_number(label) for label in self.background}):
+            for value in sorted(other.keys() - {_number(label) for label in self.background} - set(void)):
                 raise InputError(
                     f"{path}: has the label {_name(value, form)} in {other[value]} of {values.size} pixels;"
-                    " give it a class or name it as background"
+                    " give it a class, or name it as background or void"
                 )
-        masks = np.stack([values == plane for plane in planes]).astype(np.uint8)
-        return masks, {_name(value, form): count for value, count in other.items()}
+        numbers = np.zeros(values.shape, np.uint8)
+        for number, value in enumerate(classes, start=0 if self.exclusive and not self.background else 1):
+            numbers[values == value] = number
+        for value in void:
+            numbers[values == value] = VOID
+        return numbers, {_name(value, form): count for value, count in other.items()}
 
 
 def forms(labels: Iterable[int | str]) -> set[Form]:

@@ -5,8 +5,8 @@ both; `{split}` is a split's name; `*` is any text within a name. A mask file is
 `losslab.data.mask_files.label_maps`).
 
 An image without a mask is left out and counted as `no_mask`, a mask without an image only counted. A pair that cannot
-be read, or whose image and mask differ in size, is left out and listed. A label that is neither a class nor background
-is an error: a data set in which a class was forgotten trains without complaint.
+be read, or whose image and mask differ in size, is left out and listed. A label that is neither a class, nor
+background, nor void is an error: a data set in which a class was forgotten trains without complaint.
 """
 
 import re
@@ -24,6 +24,7 @@ from losslab.data.mask_files.pairs import Pair, Pairs, PairSplit, write_pairs
 from losslab.data.sources.archives import Files, open_files
 from losslab.data.sources.downloads import Downloads
 from losslab.data.splits import SPLITS, Draws, write_selection
+from losslab.data.tensors import BACKGROUND, VOID
 from losslab.errors import InputError
 from losslab.settings.schema import invalid
 
@@ -75,19 +76,28 @@ class Extract(FileOptions):
     """Name → what it looks like in a mask: the id in a label map (palette index or grey level), a colour `"#rrggbb"`,
     or `nonzero` in binary masks: whatever is not black."""
     background: tuple[Label, ...] | Literal["rest"] | None = None
-    """Labels that are background; `rest`: all that are no class, counted; none: 0 or black."""
+    """Labels that are background; `rest`: all that are neither class nor void, counted; none: 0 or black unless that is
+    a class or void. With two classes or more background is a class too, the first, unless this is an empty list."""
+    void: tuple[Label, ...] = ()
+    """Labels of what is unknown: never trained on and never scored."""
 
     @model_validator(mode="after")
     def _labels_agree(self) -> "Extract":
         labels = list(self.classes.values())
         if len(forms(labels)) > 1 or ("nonzero" in labels and len(labels) > 1):
             raise invalid("classes", "ids, or colours, or one class that is nonzero; not a mixture", self.classes)
-        others = () if self.background in (None, "rest") else self.background
-        if others and forms(others) != forms(labels):
-            raise invalid("background", "is not in the form of the classes' labels", self.background)
-        twice = [label for label, count in Counter([*labels, *others]).items() if count > 1]
+        background = () if self.background in (None, "rest") else self.background
+        for option, others in (("background", background), ("void", self.void)):
+            if others and forms(others) != forms(labels):
+                raise invalid(option, "is not in the form of the classes' labels", others)
+        twice = [label for label, count in Counter([*labels, *background, *self.void]).items() if count > 1]
         if twice:
             raise invalid("classes", f"the label {twice[0]} is given twice", self.classes)
+        names = self.labels.names(tuple(self.classes))
+        if len(set(names)) < len(names):
+            raise invalid("classes", f"{BACKGROUND} is what the labels under background become", self.classes)
+        if len(names) > VOID:
+            raise invalid("classes", f"{len(names)} are more than {VOID} classes", None)
         return self
 
     @property
@@ -96,8 +106,8 @@ class Extract(FileOptions):
         background = self.background
         if background is None:
             background = (0,) if isinstance(labels[0], int) else ("#000000",)
-            background = tuple(label for label in background if label not in labels)
-        return Labels(labels, background)
+            background = tuple(label for label in background if label not in (*labels, *self.void))
+        return Labels(labels, background, self.void)
 
 
 class MaskFolder(Dataset):

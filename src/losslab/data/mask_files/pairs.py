@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from losslab.data.extraction import Extracted, FileOptions, SplitImages, write_splits
 from losslab.data.mask_files.label_maps import Labels
-from losslab.data.photos import Unusable, read_image, reduce_mask
+from losslab.data.photos import Frame, Unusable, read_image, reduce_labels
 from losslab.data.splits import read_selection
 from losslab.data.tensors import Array
 from losslab.data.workers import Workers
@@ -44,34 +43,36 @@ def write_pairs(
 ) -> None:
     """Fill `out` with the tensors of every split and extract.json.
 
-    The image is reduced with antialiasing, each plane of the mask by area: 1 where at least half of a small pixel is
-    covered. An image whose mask is empty is kept.
+    The image is reduced with antialiasing, its labels by area: a small pixel has the class that covers most of it. An
+    image whose mask is empty is kept.
 
     Args:
         raw: the folder of images, masks and what was selected of them.
         out: an empty folder.
         dataset: name of the data set.
-        classes: names of the planes.
-        labels: how a mask file gives the planes.
+        classes: names of the labels' classes.
+        labels: how mask files are read.
         options: the size, and how many pairs may be damaged or disagree.
 
     Raises:
         InputError: a mask has a label that nothing was said of, too many pairs are unreadable, or none is left.
     """
     selection = read_selection(raw, Pairs)
-    background: Counter[str] = Counter()
+    void = {str(label) for label in labels.void}
+    other: dict[str, Counter[str]] = {"background_pixels": Counter(), "void_pixels": Counter()}
     count = sum(len(split.pairs) for split in selection.splits.values())
     with Workers(_extract, options.workers, count) as workers:
 
         def images(pairs: list[Pair]) -> Iterator[Extracted]:
-            jobs = [_Job(raw, pair.image, pair.mask, labels, options.image_size) for pair in pairs]
+            jobs = [_Job(raw, pair.image, pair.mask, labels, options.frame) for pair in pairs]
             for pair, result in zip(pairs, workers.map(jobs), strict=True):
                 if isinstance(result, str):
                     yield pair.image, result
                 else:
-                    image, masks, pixels = result
-                    background.update(pixels)
-                    yield pair.image, (image, masks)
+                    image, truth, pixels = result
+                    for label, number in pixels.items():
+                        other["void_pixels" if label in void else "background_pixels"][label] += number
+                    yield pair.image, (image, truth)
 
         splits = {
             name: SplitImages(split.source, images(split.pairs), split.left_out)
@@ -80,9 +81,10 @@ def write_pairs(
         account = {
             "source_images": selection.source_images,
             "source_masks": selection.source_masks,
-            "background_pixels": background,
+            **{what: counts for what, counts in other.items() if labels.void or what == "background_pixels"},
         }
-        write_splits(out, dataset, classes, splits, account, options.max_unreadable)
+        names, padded = labels.names(classes), options.frame.pad
+        write_splits(out, dataset, names, splits, account, options.max_unreadable, padded)
 
 
 class _Job(NamedTuple):
@@ -90,16 +92,17 @@ class _Job(NamedTuple):
     image: str
     mask: str
     labels: Labels
-    size: int
+    frame: Frame
 
 
 def _extract(job: _Job) -> tuple[Array, Array, dict[str, int]] | str:
-    """An image `[3, S, S]`, its masks `[C, S, S]` and its background labels → pixels at full size; or why not."""
+    """An image `[3, H, W]`, its masks `[1, H, W]` or labels `[H, W]`, and labels of no class → pixels at full size; or
+    why not."""
     try:
-        masks, background = job.labels.read(job.raw / "masks" / job.mask)
-        _, height, width = masks.shape
-        image = read_image(job.raw / "images" / job.image, width, height, job.size)
+        labels, other = job.labels.read(job.raw / "masks" / job.mask)
+        height, width = labels.shape
+        image = read_image(job.raw / "images" / job.image, width, height, job.frame)
     except Unusable as reason:
         return str(reason)
-    small = [reduce_mask(mask, job.size) for mask in masks]
-    return image, np.stack(small), background
+    small = reduce_labels(labels, job.frame)
+    return image, small if job.labels.exclusive else small[None], other

@@ -8,18 +8,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from losslab.data.tensors import VOID
 from losslab.inference.overlays import FALSE, MISSED, ON_PAPER, RGB, RIGHT, Pixels, overlay
 from losslab.report.figures.style import new_figure, save, styled
 
 Masks = NDArray[np.bool_]
+STRIPE = (128, 128, 128)
 
 
 @styled
-def outcome_grid(images: Pixels, truth: Masks, predicted: Mapping[str, Masks], names: Sequence[str]) -> Figure:
-    """One row an image: input `[N, 3, H, W]`, truth `[N, C, H, W]`, and each loss's prediction of the same shape with
-    right, missed and false pixels coloured. `names` stand at the left of the rows."""
+def outcome_grid(images: Pixels, truth: Pixels, predicted: Mapping[str, Masks], names: Sequence[str]) -> Figure:
+    """One row an image: input `[N, 3, H, W]`, truth `[N, C, H, W]` of 0, 1 and 255, and each loss's prediction of that
+    shape with right, missed and false pixels coloured, unknown ones hatched. `names` stand at the left of the rows."""
     columns = {"input": [_picture(image) for image in images]}
-    columns["truth"] = [outcome_overlay(picture, t, t) for picture, t in zip(columns["input"], truth, strict=True)]
+    columns["truth"] = [outcome_overlay(picture, t, t == 1) for picture, t in zip(columns["input"], truth, strict=True)]
     for loss, masks in predicted.items():
         rows = zip(columns["input"], truth, masks, strict=True)
         columns[loss] = [outcome_overlay(picture, t, p) for picture, t, p in rows]
@@ -27,34 +29,49 @@ def outcome_grid(images: Pixels, truth: Masks, predicted: Mapping[str, Masks], n
 
 
 @styled
-def example_grid(images: Pixels, truth: Masks, classes: Sequence[str], names: Sequence[str]) -> Figure:
-    """One row an image: input `[N, 3, H, W]` and truth `[N, C, H, W]` in its classes' colours over the photograph."""
+def example_grid(images: Pixels, truth: Pixels, classes: Sequence[str], names: Sequence[str]) -> Figure:
+    """One row an image: input `[N, 3, H, W]` and truth `[N, C, H, W]` of 0, 1 and 255 in its classes' colours over the
+    photograph, hatched where it is unknown."""
     pictures = [_picture(image) for image in images]
     painted = [class_overlay(picture, mask) for picture, mask in zip(pictures, truth, strict=True)]
-    shown = {name: _class_colour(c) for c, name in enumerate(classes) if truth[:, c].any()}
+    shown = {name: _class_colour(c) for c, name in enumerate(classes) if (truth[:, c] == 1).any()}
     return _grid({"input": pictures, "truth": painted}, names, shown, sideways=True)
 
 
 def prediction_grid(
-    path: Path, images: Pixels, truth: Masks, predicted: Mapping[str, Masks], names: Sequence[str]
+    path: Path, images: Pixels, truth: Pixels, predicted: Mapping[str, Masks], names: Sequence[str]
 ) -> None:
     """Draw `outcome_grid` into a file."""
     save(outcome_grid(images, truth, predicted, names), path)
 
 
-def outcome_overlay(picture: Pixels, truth: Masks, predicted: Masks) -> Pixels:
-    """`[H, W, 3]`: the grey picture with right, missed and false pixels coloured; where classes differ, errors win."""
+def outcome_overlay(picture: Pixels, truth: Pixels, predicted: Masks) -> Pixels:
+    """`[H, W, 3]`: the grey picture with right, missed and false pixels coloured; where classes differ, errors win.
+    Hatched where truth is 255 and nothing else is to be seen."""
     painted: Pixels = (picture.mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.35 + 90).astype(np.uint8)
-    right, missed, false = (truth & predicted).any(0), (truth & ~predicted).any(0), (~truth & predicted).any(0)
+    painted[_hatched(truth)] = STRIPE
+    true, not_true = truth == 1, truth == 0
+    right, missed, false = (true & predicted).any(0), (true & ~predicted).any(0), (not_true & predicted).any(0)
     for mask, colour in ((right, RIGHT), (missed, MISSED), (false, FALSE)):
         painted[mask] = colour
     return painted
 
 
-def class_overlay(picture: Pixels, masks: Masks) -> Pixels:
-    """`[H, W, 3]`: the photograph with the planes of `[C, H, W]` in their classes' colours; of two, the later."""
+def class_overlay(picture: Pixels, masks: Pixels) -> Pixels:
+    """`[H, W, 3]`: the photograph with the planes of `[C, H, W]` in their classes' colours; of two, the later. Hatched
+    where a plane is 255 and none is 1."""
     numbers = np.arange(1, len(masks) + 1, dtype=np.uint8)[:, None, None]
-    return overlay(picture, (masks * numbers).max(axis=0), [_class_colour(c) for c in range(len(masks))])
+    present = masks == 1
+    shown = overlay(picture, (present * numbers).max(axis=0), [_class_colour(c) for c in range(len(masks))])
+    shown[_hatched(masks) & ~present.any(axis=0)] = STRIPE
+    return shown
+
+
+def _hatched(masks: Pixels) -> Masks:
+    """Every second diagonal of what is unknown in a plane of `[C, H, W]`."""
+    rows, columns = np.indices(masks.shape[1:])
+    stripes: Masks = (masks == VOID).any(axis=0) & ((rows + columns) % 4 < 2)
+    return stripes
 
 
 def _class_colour(c: int) -> RGB:

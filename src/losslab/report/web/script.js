@@ -26,6 +26,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+/* Every second diagonal of what is unknown. */
+const STRIPE = [128, 128, 128];
+
 /* The image browser. An atlas is an image with a tile per test image; of masks, bit k of a pixel says class k. */
 class Browser {
   constructor(root, data) {
@@ -113,15 +116,17 @@ class Browser {
     this.showFilm();
 
     const runs = this.runs();
-    const wanted = [this.data.photographs, ...this.data.truth, ...runs.flatMap((run) => run.masks)];
+    const wanted = [this.data.photographs, ...this.data.truth, ...this.data.unknown, ...runs.flatMap((run) => run.masks)];
     await Promise.all(wanted.map((uri) => this.atlas(uri)));
     if (image !== this.current) return;
     const photograph = this.pixels(this.data.photographs, image);
     const truth = this.codes(this.data.truth, image);
+    const unknown = this.codes(this.data.unknown, image);
     const view = this.controls.view.value;
-    const cells = [this.cell("input", photograph), this.cell("truth", this.painted(view, photograph, truth, truth))];
+    const cells = [this.cell("input", photograph), this.cell("truth", this.painted(view, photograph, truth, truth, unknown))];
     for (const run of runs) {
-      cells.push(this.cell(run.name, this.painted(view, photograph, truth, this.codes(run.masks, image)), run.dice[image], run.colour));
+      const painted = this.painted(view, photograph, truth, this.codes(run.masks, image), view === "outcome" ? unknown : []);
+      cells.push(this.cell(run.name, painted, run.dice[image], run.colour));
     }
     this.stage.replaceChildren(...cells);
     this.showKey(view);
@@ -149,8 +154,9 @@ class Browser {
     return figure;
   }
 
-  /* RGBA of one image: photograph (pixels), truth and prediction (codes per eight classes), of the chosen class or all. */
-  painted(view, photograph, truth, predicted) {
+  /* RGBA of one image: photograph (pixels), truth and prediction (codes per eight classes), of the chosen class or all;
+     hatched where one of these is unknown and nothing else is to be seen. */
+  painted(view, photograph, truth, predicted, unknown) {
     const chosen = this.controls.class.value;
     const classes = chosen === "" ? this.data.classes.map((_, c) => c) : [Number(chosen)];
     const wanted = truth.map((_, group) => classes.reduce((bits, c) => (c >> 3 === group ? bits | (1 << (c & 7)) : bits), 0));
@@ -160,18 +166,21 @@ class Browser {
     const [right, missed, wrong] = this.data.outcomes.map(([, rgb]) => rgb);
     for (let p = 0; p < out.data.length / 4; p++) {
       const rgb = photograph.data.subarray(4 * p, 4 * p + 3);
+      const isUnknown = unknown.some((codes, g) => codes[p] & wanted[g]);
+      const striped = isUnknown && ((p % width) + Math.floor(p / width)) % 4 < 2;
       let colour;
       if (view === "outcome") {
         let [r, m, f] = [0, 0, 0];
         wanted.forEach((bits, g) => {
-          r |= truth[g][p] & predicted[g][p] & bits;
-          m |= truth[g][p] & ~predicted[g][p] & bits;
-          f |= ~truth[g][p] & predicted[g][p] & bits;
+          const known = unknown.length ? bits & ~unknown[g][p] : bits;
+          r |= truth[g][p] & predicted[g][p] & known;
+          m |= truth[g][p] & ~predicted[g][p] & known;
+          f |= ~truth[g][p] & predicted[g][p] & known;
         });
         const grey = (0.35 * (rgb[0] + rgb[1] + rgb[2])) / 3 + 90;
-        colour = f ? wrong : m ? missed : r ? right : [grey, grey, grey];
+        colour = f ? wrong : m ? missed : r ? right : striped ? STRIPE : [grey, grey, grey];
       } else {
-        colour = view === "mask" ? [24, 28, 34] : [...rgb];
+        colour = striped ? STRIPE : view === "mask" ? [24, 28, 34] : [...rgb];
         for (const c of classes) {
           const [group, bit] = [c >> 3, 1 << (c & 7)];
           const is = (q) => predicted[group][q] & bit;
@@ -194,8 +203,9 @@ class Browser {
         : this.data.classes.map((c) => [c.name, c.colour]);
     const chosen = this.controls.class.value;
     const one = view !== "outcome" && chosen !== "";
+    const striped = this.data.unknown.length ? [["unknown", `rgb(${STRIPE})`]] : [];
     this.root.querySelector(".key").replaceChildren(
-      ...(one ? [entries[Number(chosen)]] : entries).map(([name, colour]) => {
+      ...[...(one ? [entries[Number(chosen)]] : entries), ...striped].map(([name, colour]) => {
         const entry = element("span");
         const swatch = element("span", "swatch");
         swatch.style.setProperty("--colour", colour);
