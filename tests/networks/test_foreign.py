@@ -1,5 +1,6 @@
 """Networks from elsewhere: arguments by any name, outputs of any form; sizes and batches that fail are a line."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,43 @@ def test_torchvision_s_networks_are_taken_as_they_are() -> None:
     spec = {"kind": "torchvision.models.segmentation:lraspp_mobilenet_v3_large"}
     network = networks.registry.build(spec, in_channels=3, classes=5)
     assert network(torch.randn(2, 3, 33, 64)).shape == (2, 5, 33, 64)
+
+
+class TestSMP:
+    """The kind `smp`, of a library that is an extra."""
+
+    def test_without_the_library_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+        with pytest.raises(InputError, match=r"networks: smp needs .*; install losslab with its extra: losslab\[enc"):
+            networks.build("smp", classes=2)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"architecture": "unetpp"}, "'unetpp' is not one of|Input should be 'unet'"),
+            ({"depth": 6}, "depth"),
+            ({"encoder_weights": "imagenet"}, "unknown key"),
+        ],
+    )
+    def test_options_are_checked(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValidationError, match=message):
+            networks.registry.complete({"kind": "smp", **options})
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"architecture": "unet", "encoder": "resnet18", "depth": 3, "decoder_channels": [32, 16, 8]},
+            {"architecture": "fpn", "encoder": "mobilenet_v2"},
+            {"architecture": "deeplabv3plus", "encoder": "resnet18", "decoder_channels": 32},
+            {"architecture": "unet", "encoder": "tu-tf_efficientnet_lite0"},
+        ],
+    )
+    def test_architectures_and_encoders_are_built_without_a_connection(self, options: dict[str, Any]) -> None:
+        network = networks.build("smp", classes=3, **options).eval()
+        assert network(torch.randn(1, 3, 33, 70)).shape == (1, 3, 33, 70)
+
+    @pytest.mark.slow
+    def test_what_the_library_refuses_is_a_line(self) -> None:
+        with pytest.raises(InputError, match=r"networks: smp unet on resnet19 cannot be built \(KeyError: .*resnet19"):
+            networks.build("smp", classes=3, encoder="resnet19")

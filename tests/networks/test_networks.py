@@ -14,7 +14,7 @@ from losslab import losses, networks
 from losslab.errors import InputError
 
 # torchvision takes seconds to import
-KINDS = [pytest.param(kind, marks=pytest.mark.slow if kind == "deeplabv3" else []) for kind in networks.KINDS]
+KINDS = [pytest.param(kind, marks=pytest.mark.slow if kind in ("deeplabv3", "smp") else []) for kind in networks.KINDS]
 MULTIPLES = {"munet": 8, "nine_layer": 2, "pool_upsample": 4, "strided_transposed": 4}
 """Image sides must be multiples of these; other networks take any size."""
 

@@ -23,7 +23,9 @@ from losslab.training import cuda_graphs
 from losslab.training.loop import Data, Progress, train
 
 # torchvision takes seconds to import
-NETWORKS = [pytest.param(kind, marks=pytest.mark.slow if kind == "deeplabv3" else []) for kind in networks.KINDS]
+NETWORKS = [
+    pytest.param(kind, marks=pytest.mark.slow if kind in ("deeplabv3", "smp") else []) for kind in networks.KINDS
+]
 
 ATEN = torch.ops.aten
 NEEDS_THE_HOST = {

@@ -15,6 +15,7 @@ KINDS = {
     "munet": "munet:MUNet",
     "nine_layer": "nine_layer:NineLayer",
     "pool_upsample": "pool_upsample:PoolUpsample",
+    "smp": "smp:SMP",
     "strided_transposed": "strided_transposed:StridedTransposed",
     "unet": "unet:UNet",
 }

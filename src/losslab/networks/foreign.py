@@ -7,7 +7,8 @@ In params.yaml `kind: module:Name`, its `options`, and, where the guess is wrong
     multiple: 32              # of which image sides must be multiples: images are padded to it, logits cropped
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -78,30 +79,31 @@ def complete(spec: Mapping[str, Any], named: Any) -> dict[str, Any]:
 
 def build(spec: Mapping[str, Any], named: Any, *, in_channels: int, classes: int) -> nn.Module:
     """The network that a spec describes, `[N, in_channels, H, W]` → logits `[N, classes, H, W]`."""
-    return Foreign(complete(spec, named), named, in_channels, classes)
+    checked = complete(spec, named)
+    given = {checked["classes"]: classes}
+    if checked["in_channels"] is not None:
+        given[checked["in_channels"]] = in_channels
+    elif in_channels != 3:
+        raise InputError(f"networks: {spec['kind']} has no argument for channels, and the images have {in_channels}")
+    return Adapted(spec["kind"], partial(named, **checked["options"], **given), classes, checked["multiple"])
 
 
-class Foreign(nn.Module):
+class Adapted(nn.Module):
     """A network from elsewhere, as the loop uses networks.
 
     Images are padded with their edge to `multiple`; of what comes out it takes the logits, resized to the image where
     they are of another resolution.
     """
 
-    def __init__(self, spec: Mapping[str, Any], named: Any, in_channels: int, classes: int) -> None:
+    def __init__(self, kind: str, build: Callable[[], Any], classes: int, multiple: int) -> None:
         super().__init__()
-        self.kind, self.multiple, self.classes = spec["kind"], spec["multiple"], classes
-        given = {spec["classes"]: classes}
-        if spec["in_channels"] is not None:
-            given[spec["in_channels"]] = in_channels
-        elif in_channels != 3:
-            raise InputError(f"networks: {self.kind} has no argument for channels, and the images have {in_channels}")
+        self.kind, self.classes, self.multiple = kind, classes, multiple
         try:
-            self.network = named(**spec["options"], **given)
+            self.network = build()
         except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
-            raise InputError(f"networks: {self.kind} cannot be built ({_words(error)})") from error
+            raise InputError(f"networks: {kind} cannot be built ({_words(error)})") from error
         if not isinstance(self.network, nn.Module):
-            raise InputError(f"networks: {self.kind} gives a {type(self.network).__name__} in place of an nn.Module")
+            raise InputError(f"networks: {kind} gives a {type(self.network).__name__} in place of an nn.Module")
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
