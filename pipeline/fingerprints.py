@@ -74,8 +74,8 @@ class Project:
         return self.closure(first, NOT_CALLED.get(stage, ()))
 
     def libraries(self, stage: str, kinds: Mapping[str, Any] | None = None) -> dict[str, str]:
-        """Installed libraries that its numbers depend on. Of losslab's own → version; of those that kinds name, and those
-        that the code of the project's kinds imports beside what losslab itself needs → version and digest."""
+        """Installed libraries that its numbers depend on. Those that losslab needs → version; those that kinds name,
+        and those that the code of the project's kinds imports beside them → version and digest."""
 
         def imports(modules: Iterable[str]) -> set[str]:
             return {other.split(".")[0] for name in modules for other in self._imports(name)}

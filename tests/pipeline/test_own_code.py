@@ -103,12 +103,14 @@ def test_the_plan_says_which_libraries_a_cell_uses(root: Path) -> None:
     def used(loss: str) -> dict[str, str]:
         return TrainPlan.model_validate_json(plans[f"train/shapes/unet/{loss}"]).libraries
 
-    assert used("bce") == {}
-    assert list(used("focal_plus")) == ["monai"]
-    [(name, identity)] = used("torchvision_focal").items()
-    version = __import__("torchvision").__version__.split("+")[0]
-    assert name == "torchvision"
-    assert identity.startswith(f"{version}")
+    def version(name: str) -> str:
+        return __import__(name).__version__.split("+")[0]
+
+    numeric = {name: version(name) for name in ("numpy", "torch")}
+    assert used("bce") == numeric
+    assert used("focal_plus").keys() == {"monai", *numeric}
+    assert used("torchvision_focal").keys() == {"torchvision", *numeric}
+    assert used("torchvision_focal")["torchvision"].startswith(f"{version('torchvision')}, sha256")
     assert ReportPlan.model_validate_json(plans["report"]).train_code
 
 
