@@ -11,6 +11,7 @@ from projects import ROOT
 
 from losslab import losses, networks
 from losslab.data import tensors
+from losslab.settings.augment import Augment
 from losslab.settings.params import Train
 from losslab.training.batches import Resident, Streamed, fits
 from losslab.training.loop import Progress, train
@@ -38,11 +39,21 @@ def splits(tmp_path: Path) -> dict[str, tensors.Split]:
     return {name: tensors.read(tmp_path / f"{name}.safetensors") for name in ("train", "val")}
 
 
-@pytest.mark.parametrize("kind", ["cross_entropy", "boundary", "dice"])
-def test_streamed_and_resident_sets_train_to_the_same_bits(splits: dict[str, tensors.Split], kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "augment"),
+    [
+        ("cross_entropy", Augment(flips=True)),
+        ("boundary", Augment(flips=True, brightness=0.2)),
+        ("boundary", Augment(flips=True, crop=0.6)),
+        ("dice", Augment(rotation=20, elastic=0.02, noise=0.05, blur=1)),
+    ],
+)
+def test_streamed_and_resident_sets_train_to_the_same_bits(
+    splits: dict[str, tensors.Split], kind: str, augment: Augment
+) -> None:
     results = []
     for gigabytes in (1e-9, 1.0):
-        settings = SETTINGS.model_copy(update={"device_gb": gigabytes})
+        settings = SETTINGS.model_copy(update={"device_gb": gigabytes, "augment": augment})
         data = prepared(splits["train"], splits["val"], settings, CPU)
         assert data.streamed == (gigabytes < 1)
         progress = Progress()

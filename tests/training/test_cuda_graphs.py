@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from augmentations import EVERY
 from loss_cases import NEEDED
 from projects import ROOT
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -99,6 +100,8 @@ def settings(**changes: Any) -> Train:
     """Two epochs of five steps."""
     section = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train"]
     defaults = {"epochs": 2, "batch_size": 3, "cuda_graphs": True, "device": "cpu", "precision": "float32"}
+    if "augment" in changes:
+        section.pop("flips", None)
     return Train.model_validate(section | defaults | changes)
 
 
@@ -126,7 +129,10 @@ def eager(options: Train, monkeypatch: pytest.MonkeyPatch, **choice: Any) -> Pro
         return run(options, **choice)
 
 
-@pytest.mark.parametrize("options", [{}, {"optimizer": SGD(kind="sgd", lr=0.1, momentum=0.9), "schedule": "constant"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"optimizer": SGD(kind="sgd", lr=0.1, momentum=0.9), "schedule": "constant"}, {"augment": EVERY}],
+)
 def test_a_replayed_run_has_the_bits_of_one_that_is_not(
     options: dict[str, Any], tapes: list[Tape], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +243,7 @@ ON_A_GPU = [
     *({"loss": kind, **NEEDED.get(kind, {})} for kind in losses.KINDS),
     *({"loss": kind, **options} for kind, options in WEIGHTED.items()),
     {"precision": "bfloat16"},
+    {"augment": EVERY},
     {"optimizer": SGD(kind="sgd", lr=0.1, momentum=0.9), "schedule": "constant"},
 ]
 

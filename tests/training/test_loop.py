@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from augmentations import EVERY
 from projects import ROOT
 from torch import nn
 
@@ -95,6 +96,17 @@ def test_a_killed_run_goes_on_to_the_same_bits(data: Data, tmp_path: Path, epoch
     with pytest.raises(Killed):
         run(data, settings, on_epoch=kill)
     assert same(run(data, settings, progress=kill.restored()), run(data, settings))
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_killed_run_with_every_augmentation_goes_on_to_the_same_bits(data: Data, tmp_path: Path, epochs: int) -> None:
+    settings = SETTINGS.model_copy(update={"augment": EVERY})
+    kill = Interrupted(tmp_path, epochs)
+    with pytest.raises(Killed):
+        run(data, settings, on_epoch=kill)
+    whole = run(data, settings)
+    assert same(run(data, settings, progress=kill.restored()), whole)
+    assert not same(run(data), whole)
 
 
 def test_a_network_that_draws_goes_on_to_the_same_bits(data: Data, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from losslab.errors import InputError, did_you_mean
+from losslab.settings.augment import Augment
 from losslab.settings.plain_yaml import read_yaml
 from losslab.settings.registry import Registry
 from losslab.settings.schema import Count, Fraction, NonNegative, Positive, Section, Seed, explain, invalid, refuse_bomb
@@ -87,7 +88,7 @@ class Train(Section):
     schedule: Literal["one_cycle", "constant"]
     average: Literal["none", "ema"] = "none"
     """The weights that are validated and kept: those of the last step, or their exponential moving average."""
-    flips: bool
+    augment: Augment = Augment()
     input: Literal["normalised", "raw"] = "normalised"
     """Images of zero mean and unit deviation per channel, or their values 0–255."""
     overfit: Count | None = None
@@ -107,6 +108,17 @@ class Train(Section):
     cuda_graphs: bool = False
     """On a GPU, in one process: replay the training step as one CUDA graph, so that starting kernels costs little."""
     deterministic: bool
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flips_are_augmentation(cls, value: Any) -> Any:
+        """`flips` by itself is an earlier spelling of `augment: {flips: …}`, and means the same."""
+        if not isinstance(value, dict) or "flips" not in value:
+            return value
+        if "augment" in value:
+            raise invalid("flips", "stands beside augment; write it as augment.flips", value["flips"])
+        rest = {key: option for key, option in value.items() if key != "flips"}
+        return rest | {"augment": {"flips": value["flips"]}}
 
 
 class Evaluate(Section):

@@ -13,8 +13,8 @@ from losslab.training import processes
 WARM_UP = 3
 """Steps before the capture: they choose algorithms and make what lasts, such as the optimiser's state."""
 
-Step = Callable[[Tensor, Tensor, Tensor | None, Tensor], Tensor]
-"""From the images, masks, maps and flips of a batch to the loss; it changes the network by the way."""
+Step = Callable[[Tensor, Tensor, Tensor | None, Tensor, Tensor | None], Tensor]
+"""From the images, masks, maps, flips and keys of a batch to the loss; it changes the network by the way."""
 
 
 def possible(device: torch.device) -> bool:
@@ -42,8 +42,8 @@ class Replayed:
         self.inputs: tuple[Tensor | None, ...]
         self.value: Tensor
 
-    def __call__(self, images: Tensor, masks: Tensor, maps: Tensor | None, flips: Tensor) -> Tensor:
-        """The loss, in memory that the next step overwrites.
+    def __call__(self, *inputs: Tensor | None) -> Tensor:
+        """The loss of a step's inputs, in memory that the next step overwrites.
 
         Raises:
             InputError: the step does what a graph cannot hold, such as to wait for a result.
@@ -54,16 +54,15 @@ class Replayed:
         try:
             if self.steps < WARM_UP:
                 with aside():
-                    self.value = self.step(images, masks, maps, flips)
+                    self.value = self.step(*inputs)  # type: ignore[arg-type]
             else:
-                self._replay(images, masks, maps, flips)
+                self._replay(*inputs)
         finally:
             self.group["lr"] = rate
         self.steps += 1
         return self.value
 
-    def _replay(self, images: Tensor, masks: Tensor, maps: Tensor | None, flips: Tensor) -> None:
-        inputs = (images, masks, maps, flips)
+    def _replay(self, *inputs: Tensor | None) -> None:
         if self.graph is None:
             self.inputs = tuple(None if each is None else each.clone() for each in inputs)
             self.graph, self.value = captured(lambda: self.step(*self.inputs))  # type: ignore[arg-type]

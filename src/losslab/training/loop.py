@@ -1,8 +1,8 @@
 """The training loop: one network, one loss, one seed.
 
 Images are uint8 until a step needs them, on the device or streamed to it (`batches`). What is random in an epoch is
-drawn from (seed, epoch), so every loss sees the same images in the same order with the same flips, and a run resumes
-without random state.
+drawn from (seed, epoch), so every loss sees the same images in the same order with the same augmentation, and a run
+resumes without random state.
 """
 
 import copy
@@ -23,6 +23,7 @@ from losslab.losses import Loss
 from losslab.results.history import Row
 from losslab.settings.params import SGD, AdamW, Train
 from losslab.training import cuda_graphs, processes
+from losslab.training.augmentation import Augmentation
 from losslab.training.averaging import MovingAverage
 from losslab.training.batches import Resident, Streamed
 
@@ -92,12 +93,15 @@ def train(
     torch.manual_seed(seed)
     device, count = data.device, len(data.images)
     loss = loss.fitted(planes(data.masks, data.classes))
+    augment = Augmentation(settings.augment)
+    void = data.void or augment.moves  # beyond an image that was moved nothing is known
     train_set: Resident | Streamed
     if data.streamed:
         train_set, val_maps = Streamed(data.images, data.masks, device, data.classes), None
     else:
         # Distances [N, C, H, W], for the losses that use them.
-        train_set = Resident(data.images, data.masks, target_maps(loss, data.masks, data.classes), data.classes)
+        maps = None if augment.moves else target_maps(loss, data.masks, data.classes)
+        train_set = Resident(data.images, data.masks, maps, data.classes)
         val_maps = target_maps(loss, data.val_masks, data.classes)
     batch_size = min(settings.batch_size, count)
     steps = count // batch_size  # a last, smaller batch would upset batch normalisation
@@ -115,11 +119,10 @@ def train(
         if average is not None:
             average.network.load_state_dict(progress.state["average"])
 
-    def step(images: Tensor, masks: Tensor, maps: Tensor | None, mirror: Tensor) -> Tensor:
-        images, masks = flip(images, mirror[:, share]), flip(masks, mirror)
-        maps = None if maps is None else flip(maps, mirror)
+    def step(images: Tensor, masks: Tensor, maps: Tensor | None, mirror: Tensor, keys: Tensor | None) -> Tensor:
+        images, masks, maps = augment(images, masks, maps, mirror, keys, share)
         logits = processes.gather(forward(parallel, images, data.normalise, dtype))  # [B, C, H, W]
-        value = loss(logits, masks if data.void else masks.float(), maps)
+        value = loss(logits, masks if void else masks.float(), maps)
         optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -140,11 +143,14 @@ def train(
             torch.manual_seed(epoch_seed(seed, progress.epoch))  # of what the network draws, such as dropout
             generator = torch.Generator().manual_seed(epoch_seed(seed, progress.epoch))
             order = torch.randperm(count, generator=generator)[: steps * batch_size].view(steps, batch_size)
-            flips = (torch.rand(2, steps, batch_size, 1, 1, 1, generator=generator) < 0.5).to(device) & settings.flips
+            flips = torch.rand(2, steps, batch_size, 1, 1, 1, generator=generator) < 0.5
+            flips = flips.to(device) & settings.augment.flips
+            keys = augment.keys(seed, progress.epoch, count)
+            keys = None if keys is None else keys[order].to(device)
             losses = torch.zeros(steps, device=device)
             network.train()
             for index, batch in enumerate(train_set.epoch(order, share)):
-                value = run(*batch, flips[:, index])
+                value = run(*batch, flips[:, index], None if keys is None else keys[index])
                 schedule.step()
                 if average is not None:
                     average.update(progress.epoch * steps + index + 1)
@@ -264,9 +270,3 @@ def build_schedule(
 def epoch_seed(seed: int, epoch: int) -> int:
     """A seed for what is random in one epoch of one run."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def flip(planes: Tensor, flips: Tensor) -> Tensor:
-    """Mirror `[B, C, H, W]` up–down where `flips[0]` and left–right where `flips[1]`, each bool `[B, 1, 1, 1]`."""
-    planes = torch.where(flips[0], planes.flip(2), planes)
-    return torch.where(flips[1], planes.flip(3), planes)
