@@ -1,4 +1,4 @@
-"""Are the statistics right? Simulated runs with a known truth: coverage of intervals, false positives, power.
+"""Are the intervals right? Coverage in simulated runs with a known truth; `verdict_simulations.py` tries the verdict.
 
     python benchmarks/coverage_of_intervals.py [--simulations 2000]
 
@@ -20,11 +20,10 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "tests/support")]
 
-from simulated_runs import SETTINGS, Simulation, comparison, miou  # noqa: E402
+from simulated_runs import SETTINGS, Simulation, miou  # noqa: E402
 
-from losslab.comparison import leaderboard  # noqa: E402
 from losslab.comparison.resampling import Resampler  # noqa: E402
-from losslab.evaluation.aggregates import Floats, unweighted  # noqa: E402
+from losslab.evaluation.aggregates import Floats  # noqa: E402
 
 CASES = {
     "seeds 1 point apart": Simulation(effects=(0.0, 0.0)),
@@ -60,24 +59,6 @@ def intervals(values: Floats, resampler: Resampler, rng: np.random.Generator) ->
     yield "t", np.array(resampler.interval(values, 0.95))
 
 
-def calls(case: Simulation, simulations: int, loss: str | None) -> float:
-    """Share of simulated comparisons in which a loss (or, without a name, any loss) is called better or worse."""
-    resampler = Resampler(case.images, 2, 0)
-    called = 0
-    for trial in range(simulations):
-        compared = comparison(case.counts(np.random.default_rng([trial, case.seeds, 1])), resampler)
-        rows = leaderboard.table(compared, "miou", "tuned", SETTINGS)
-        called += any(row.verdict in ("better", "worse") for row in rows if loss in (None, row.loss))
-    return called / simulations
-
-
-def points(case: Simulation, points: float) -> float:
-    """The effect on skill that is worth so many points of mIoU."""
-    effects = np.linspace(0, 0.05, 6)
-    truth = replace(case, effects=tuple(effects)).truth(parts=20)
-    return float(np.interp(points, 100 * (truth - truth[0]), effects))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=2000)
@@ -95,24 +76,6 @@ def main() -> None:
                 widths = " | ".join(f"{held[f'width {kind}']:.1f}" for kind in ("percentile", "t"))
                 print(f"| {name} | {what} | {seeds} | {shares} | {widths} |", flush=True)
 
-    print("\nFalse positives: six losses that are all alike, 95 % confidence, any verdict of better or worse\n")
-    print("| seeds | family-wise false positives |\n|---|---|")
-    for seeds in (5, 8, 10, 12):
-        share = calls(Simulation(seeds=seeds, effects=(0.0,) * 6), simulations, None)
-        print(f"| {seeds} | {100 * share:.1f} % |", flush=True)
-
-    print("\nPower: one of the losses is truly 3 points of mIoU better; how often it is called so\n")
-    print("| deviation of differences between seeds, points | losses | seeds | found |\n|---|---|---|---|")
-    for own_seed in (0.003, 0.006, 0.012):
-        base = Simulation(own_seed=own_seed, effects=(0.0,))
-        effect = points(base, 3.0)
-        wide = replace(base, seeds=500, images=500, effects=(0.0, 0.0)).counts(np.random.default_rng(0))
-        one, other = (miou(table, unweighted)[0] for table in wide)
-        for losses in (2, 6):
-            for seeds in (6, 8, 10):
-                case = replace(base, seeds=seeds, effects=(0.0, effect, *[0.0] * (losses - 2)))
-                share = calls(case, simulations, "loss1")
-                print(f"| {100 * (one - other).std():.1f} | {losses} | {seeds} | {100 * share:.1f} % |", flush=True)
     print(f"\n{time.perf_counter() - start:.0f} s")
 
 

@@ -13,8 +13,6 @@ pytestmark = pytest.mark.usefixtures("scored")
 
 def test_the_analysis_answers_by_class_size_and_threshold() -> None:
     rows, analysed = compare()
-    assert analysed["best_probability"]["dice"] > 0.95
-    assert sum(analysed["best_probability"].values()) == pytest.approx(1, abs=1e-3)
     assert [row["class"] for row in rows_of(analysed["classes"], "dice")] == list(CLASSES)
     per_class = [row["mean"] for row in rows_of(analysed["classes"], "dice")]
     assert np.mean(per_class) == pytest.approx(rows["dice"].mean, abs=1e-6), "mIoU is the mean over classes"

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scored_losses import LOSSES, SEEDS, cell, compare, planned, rows_of, simulated, write
+from scored_losses import LOSSES, SEEDS, cell, compare, decided, planned, rows_of, simulated, write
 
 from losslab.errors import InputError
 from losslab.results import paths
@@ -16,8 +16,8 @@ def test_a_loss_that_diverged_in_all_seeds_leaves_the_rest_standing() -> None:
     assert rows["dice"].verdict == "diverged"
     assert rows["dice"].status == "diverged: 3 of 3 seeds, first at step 7"
     assert rows["mse_dice"].mean is not None
-    assert analysed["best_probability"]["dice"] is None
-    assert analysed["best_probability"]["mse_dice"] > 0.9
+    assert decided().leader == "mse_dice"
+    assert "dice" not in decided().chances
     assert {row["mean"] for row in rows_of(analysed["classes"] + analysed["sizes"], "dice")} == {None}
     assert analysed["remarks"] == ["dice: diverged: 3 of 3 seeds, first at step 7"]
 
@@ -26,23 +26,21 @@ def test_one_seed_left_is_said() -> None:
     write("dice", simulated("dice", (1,)))
     rows, analysed = compare()
     assert rows["dice"].status.endswith("one seed left: its interval covers test images only")
-    assert analysed["best_probability"]["dice"] is None
-    assert analysed["best_probability"]["mse_dice"] is not None
+    assert analysed["remarks"] == [f"dice: {rows['dice'].status}"]
 
 
 def test_one_seed_and_one_loss_are_said() -> None:
     for loss in LOSSES:
         write(loss, simulated(loss, (0,)))
     rows, analysed = compare(planned(seeds=(0,)))
-    assert rows["dice"].verdict == "n too small"
+    assert rows["dice"].verdict == "undecided"
     assert rows["dice"].low is not None
     assert analysed["remarks"] == [
-        "one seed: intervals cover test images only, and no difference can be tested; add train.seeds"
+        "one seed: intervals cover test images only, and nothing can be decided; add train.seeds"
     ]
     write("bce", simulated("bce"))
     rows, analysed = compare(planned(losses=("bce",)))
-    assert rows["bce"].verdict == "baseline"
-    assert analysed["best_probability"] == {"bce": None}
+    assert rows["bce"].verdict == "the only one"
     assert analysed["remarks"] == ["one loss: there is nothing to compare it with; add to grid.losses"]
 
 
@@ -79,13 +77,13 @@ def test_an_empty_test_set_is_said() -> None:
 
 def test_scores_of_other_images_are_not_compared() -> None:
     write("dice", simulated("dice", images=20))
-    rows, analysed = compare()
+    rows, _ = compare()
     assert rows["dice"].status == "scored on other images than the rest, so not compared: run `dvc repro`"
-    assert rows["dice"].verdict == "no baseline"
+    assert rows["dice"].verdict == "not compared"
     assert rows["dice"].mean is not None
     assert rows["dice"].delta is None
     assert rows["mse_dice"].delta is not None
-    assert analysed["best_probability"]["dice"] is None
+    assert set(decided().contenders) <= {"bce", "mse_dice"}
 
 
 def test_results_of_before_there_were_boundaries_are_one_line() -> None:

@@ -156,8 +156,10 @@ SOURCES = {
     # comparison, report
     "resampling": ("comparison/resampling.py", END, STATEMENT, ["compare"]),
     "the leaderboard": ("comparison/leaderboard.py", END, STATEMENT, ["compare"]),
-    "significance, which the answer quotes": ("comparison/significance.py", END, STATEMENT, ["compare", "report"]),
-    "the answer": ("report/answer.py", END, STATEMENT, ["report"]),
+    "the verdict": ("comparison/verdict.py", END, STATEMENT, ["compare"]),
+    "the verdict in words, some of which are the report's": (
+        "comparison/headline.py", END, STATEMENT, ["compare", "report"],
+    ),
     "a figure": ("report/figures/curves.py", END, STATEMENT, ["report"]),
     # what lies on disk
     "how files are written": ("results/files.py", END, STATEMENT, ALL),

@@ -13,7 +13,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from losslab.report.networks import overview
 from losslab.results import paths
-from losslab.results.standings import Standing
+from losslab.results.standings import Standing, Verdict
 
 NETWORKS = ["unet", "deeplabv3_resnet50_wide"]
 
@@ -29,54 +29,44 @@ def boards(**means: dict[str, float | None]) -> dict[str, list[Standing]]:
     }
 
 
+def verdicts(**said: str) -> dict[str, Verdict]:
+    """Network → verdict, of `leader verdict`."""
+    return {
+        network: Verdict("d", network, *(text.split(" ", 1)[::-1] if text else ())) for network, text in said.items()
+    }
+
+
 @pytest.mark.parametrize(
-    ("means", "sentence"),
+    ("said", "sentence"),
     [
+        ({"u": "a best", "v": "a best"}, "a is best on 2 of 2 (u and v)."),
+        ({"u": "a best", "v": "b best", "w": "a best"}, "a is best on 2 of 3 (u and w); b is best on 1 of 3 (v)."),
         (
-            {"u": {"a": 0.9, "b": 0.5, "c": 0.7}, "v": {"a": 0.6, "b": 0.1, "c": 0.2}},
-            "The order of the losses is the same with each of u and v: a, c, b.",
+            {"u": "a undecided", "v": "a good enough", "w": "b best"},
+            "b is best on 1 of 3 (w); a is good enough on 1 of 3 (v); it is open on 1 of 3 (u).",
         ),
-        (
-            {"u": {"a": 0.9, "b": 0.5, "c": 0.5}, "v": {"a": 0.6, "b": 0.1, "c": 0.2}},
-            "The order of the losses is the same with each of u and v: a, c, b.",
-        ),
-        (
-            {"u": {"a": 0.9, "b": 0.5, "c": 0.7}, "v": {"a": 0.6, "b": 0.4, "c": 0.2}},
-            "a comes first with each of u and v, but behind it 1 of 3 pairs of losses changes places between networks.",
-        ),
-        (
-            {"u": {"a": 0.9, "b": 0.5}, "v": {"a": 0.3, "b": 0.4}, "w": {"a": 0.7, "b": 0.1}},
-            "The best loss depends on the network: a with u and w; b with v.",
-        ),
-        (
-            {"u": {"a": 0.9, "b": 0.5, "c": 0.4}, "v": {"a": None, "b": 0.4, "c": 0.3}},
-            "The best loss depends on the network: a with u; b with v.",
-        ),
-        (
-            {"u": {"a": 0.9, "b": 0.5, "c": 0.4}, "v": {"a": 0.4, "b": None, "c": 0.3}},
-            "The order of the losses is the same with each of u and v: a, c.",
-        ),
-        (
-            {"u": {"a": 0.9, "b": None}, "v": {"a": 0.4, "b": None}},
-            "No order of the losses can be compared: fewer than two gave a model with each of u and v.",
-        ),
-        ({"u": {"a": 0.5}, "v": {"a": 0.7}, "w": {"a": 0.6}}, "a scores 0.700 with v, 0.600 with w and 0.500 with u."),
-        (
-            {"u": {"a": None}, "v": {"a": None}},
-            "No order of the losses can be compared: fewer than two gave a model with each of u and v.",
-        ),
+        ({"u": "a undecided", "v": ""}, "It is open on 2 of 2 (u and v)."),
     ],
 )
-def test_the_sentence_says_whether_the_order_is_the_same(
-    means: dict[str, dict[str, float | None]], sentence: str
+def test_the_sentence_counts_the_networks_that_each_verdict_was_reached_with(
+    said: dict[str, str], sentence: str
 ) -> None:
-    shown = overview(boards(**means))
+    shown = overview(boards(**{network: {"a": 0.9, "b": 0.5} for network in said}), verdicts(**said))
     assert shown is not None
     assert shown.sentence == sentence
 
 
+def test_one_loss_has_its_score_with_each_network() -> None:
+    shown = overview(boards(u={"a": 0.5}, v={"a": 0.7}, w={"a": 0.6}), verdicts(u="a best", v="a best", w="a best"))
+    assert shown is not None
+    assert shown.sentence == "a scores 0.700 with v, 0.600 with w and 0.500 with u."
+
+
 def test_a_loss_without_a_model_is_named_and_comes_last() -> None:
-    shown = overview(boards(u={"a": 0.9, "b": 0.5}, v={"a": None, "b": 0.4}, w={"a": None, "b": 0.4}))
+    shown = overview(
+        boards(u={"a": 0.9, "b": 0.5}, v={"a": None, "b": 0.4}, w={"a": None, "b": 0.4}),
+        verdicts(u="a best", v="b best", w="b best"),
+    )
     assert shown is not None
     assert shown.losses == ["b", "a"]
     assert shown.detail == "a gave no model with v and w."
@@ -86,7 +76,7 @@ def test_a_loss_without_a_model_is_named_and_comes_last() -> None:
 
 
 def test_one_network_needs_no_overview(written: Path) -> None:
-    assert overview(boards(u={"a": 0.9, "b": 0.5})) is None
+    assert overview(boards(u={"a": 0.9, "b": 0.5}), verdicts(u="a best")) is None
     assert "every loss with every network" not in (written / paths.REPORT).read_text(encoding="utf-8")
 
 
@@ -120,7 +110,7 @@ def test_the_table_has_the_scores_of_every_loss_with_every_network(page: webdriv
         for network, cell in zip(networks, row.find_elements(By.TAG_NAME, "td"), strict=True):
             shown[loss, network] = " ".join(cell.text.split()[1:])
     assert shown == wanted
-    assert "The best loss depends on the network: bce with unet; mse with deeplabv3_resnet50_wide." in texts(
+    assert "It is open on 2 of 2 (unet and deeplabv3_resnet50_wide)." in texts(
         page.find_elements(By.CSS_SELECTOR, ".sentence")
     )
 

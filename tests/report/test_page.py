@@ -184,7 +184,7 @@ def test_the_same_results_give_the_same_bytes(written: Path, here: Path) -> None
             {"datasets": ["shapes", "flowers"], "losses": ["bce"], "seeds": [5], "classes": ["disk"], "images": 1},
             "bce is the only loss of the grid",
         ),
-        ({"classes": [f"class {c}" for c in range(21)], "diverged": ["bce"]}, "every seed diverged: bce."),
+        ({"classes": [f"class {c}" for c in range(21)], "diverged": ["bce"]}, "Diverged: bce."),
         ({"diverged": ["bce", "dice", "mse"]}, "Every run diverged: there is nothing to compare."),
     ],
 )

@@ -10,13 +10,14 @@ import yaml
 from numpy.typing import NDArray
 from projects import ROOT
 
+from losslab.comparison import headline
 from losslab.data import tensors
 from losslab.data.splits import SPLITS
 from losslab.evaluation.aggregates import Draws, unweighted
 from losslab.evaluation.metrics import METRICS
 from losslab.results import history, paths, predictions, scores
 from losslab.results.files import write_json
-from losslab.results.standings import Standing
+from losslab.results.standings import Pair, Standing, Verdict
 from losslab.settings import params
 from losslab.settings.plans import Cell, ReportPlan, cells
 
@@ -67,6 +68,12 @@ def results(
         history.write(paths.history_file(cell), _history(seeds, cell.loss in diverged))
         board += _board(cell, losses[0], scores.read(paths.scores_file(cell)), len(seeds), diverged)
     write_json(paths.LEADERBOARD, [asdict(row) for row in board])
+    verdicts = []
+    for dataset in datasets:
+        for network in networks:
+            rows = [row for row in board if (row.dataset, row.network) == (dataset, network)]
+            verdicts.append(asdict(_verdict(dataset, network, rows, settings.compare)))
+    write_json(paths.VERDICTS, verdicts)
     analysed = {network: analysis(losses, classes, diverged) for network in networks}
     write_json(paths.ANALYSIS, dict.fromkeys(datasets, analysed))
     return ReportPlan(code="", params=settings, train_code={str(cell): "0" * 32 for cell in cells(settings.grid)})
@@ -98,7 +105,6 @@ def analysis(losses: Sequence[str], classes: Sequence[str], diverged: Sequence[s
 
     sizes = {"small": (1, 20), "large": (21, 99)}
     return {
-        "best_probability": {loss: None if loss in diverged else 1 / len(losses) for loss in losses},
         "classes": [{"loss": o, "class": c, **numbers(o, i)} for o in losses for i, c in enumerate(classes)],
         "sizes": [
             {"loss": o, "size": size, "objects": 9, "smallest_area": a, "largest_area": b, **numbers(o, i)}
@@ -158,16 +164,27 @@ def _board(cell: Cell, baseline: str, table: scores.Scores, seeds: int, diverged
             row = Standing(*cell.names, metric, threshold, images=len(table.images), seeds=len(table.seeds))
             rows.append(row)
             if not table.seeds:
+                row.verdict = "diverged" if row.decisive else row.verdict
                 row.status = f"diverged: {seeds} of {seeds} seeds, first at step 10"
                 continue
             edges = np.full((*table.counts[threshold].shape[:3], 5), np.nan)
             values = METRICS[metric].value(Draws(table.counts[threshold], edges, unweighted))
             row.mean = float(values.mean())
             row.low, row.high = row.mean - 0.02, row.mean + 0.02
-            row.verdict = "baseline"
-            if baseline in diverged:
-                row.verdict = "no baseline"
-            elif cell.loss != baseline:
-                row.delta, row.delta_low, row.delta_high, row.p, row.p_adjusted = -0.1, -0.13, -0.07, 0.25, 0.5
-                row.verdict = "n too small"
+            row.by_seed = dict(zip(table.seeds, values[0].tolist(), strict=True))
+            row.verdict = "undecided" if row.decisive else "not judged"
+            if cell.loss != baseline and baseline not in diverged:
+                row.delta, row.delta_low, row.delta_high = -0.1, -0.13, -0.07
     return rows
+
+
+def _verdict(dataset: str, network: str, rows: Sequence[Standing], settings: params.Compare) -> Verdict:
+    """All losses with a model are in the race."""
+    ranked = sorted((row for row in rows if row.decisive and row.mean is not None), key=lambda row: -(row.mean or 0.0))
+    contenders = [row.loss for row in ranked]
+    decided = Verdict(dataset, network, leader=next(iter(contenders), None), contenders=contenders)
+    decided.against = {loss: Pair(5.0, 2, 1, False) for loss in contenders[1:]}
+    decided.chances = {loss: 1 / len(contenders) for loss in contenders if len(contenders) > 1}
+    decided.forecast_seeds = 7
+    headline.write(decided, rows, [], settings)
+    return decided

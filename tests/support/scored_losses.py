@@ -1,6 +1,7 @@
 """Three losses whose scores were drawn, not trained, as the stages leave them; and what `compare` makes of them."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 from projects import ROOT
 from simulated_runs import Simulation
 
-from losslab.comparison import analysis, leaderboard, loss_results
+from losslab.comparison import analysis, headline, leaderboard, loss_results, verdict
 from losslab.results import boundary_scores, history, paths, scores, standings
 from losslab.results.files import write_json
 from losslab.results.scores import Counts
@@ -67,7 +68,11 @@ def compare(plan: ComparePlan | None = None) -> tuple[dict[str, standings.Standi
     """What the stage does: rows of the tuned mIoU by loss, and the analysis as it is read back."""
     plan = plan or planned()
     compared = loss_results.load(plan, "shapes", "unet")
-    rows = leaderboard.compute(compared, plan.compare)
+    decided = verdict.decide(compared, plan.compare)
+    rows = leaderboard.compute(compared, decided, plan.compare)
+    headline.write(decided, rows, compared.unconverged, plan.compare)
+    Path("board").mkdir(exist_ok=True)
+    write_json(Path("board/verdicts.json"), [asdict(decided)])
     write_json(Path("analysis.json"), analysis.analyse(compared, plan.compare.confidence))
     leaderboard.write(rows, plan, Path("board"), Path("board/metrics.json"))
     assert standings.read(Path("board/leaderboard.json"))[0].dataset == "shapes"
@@ -79,6 +84,11 @@ def compare(plan: ComparePlan | None = None) -> tuple[dict[str, standings.Standi
     return {row.loss: row for row in rows if row.decisive}, json.loads(
         Path("analysis.json").read_text(encoding="utf-8")
     )
+
+
+def decided() -> standings.Verdict:
+    """The verdict of the last comparison, as it is read back."""
+    return standings.read_verdicts(Path("board/verdicts.json"))[0]
 
 
 def rows_of(table: list[dict[str, Any]], loss: str) -> list[dict[str, Any]]:

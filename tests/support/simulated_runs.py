@@ -38,6 +38,8 @@ class Simulation:
     """Share of runs that come out `failure` worse: seeds that are not normally distributed at all."""
     failure: float = 0.1
     areas: tuple[int, int] = (50, 400)
+    loss_image: float = 0.0
+    """Deviation between images of each loss on its own: the losses differ in what they are good at."""
 
     def counts(self, rng: np.random.Generator) -> Counts:
         """`[L, S, N, 1, 4]`."""
@@ -47,6 +49,8 @@ class Simulation:
         )
         seed -= self.failure * (rng.random(seed.shape) < self.failures)
         image = rng.normal(0, self.image, (1, 1, self.images))
+        if self.loss_image:
+            image = image + rng.normal(0, self.loss_image, (losses, 1, self.images))
         noise = rng.normal(0, self.noise, (losses, self.seeds, self.images))
         ability = self.skill + np.reshape(self.effects, (-1, 1, 1)) + seed + image + noise
         area = rng.integers(*self.areas, self.images)
@@ -74,5 +78,5 @@ def comparison(counts: Counts, resampler: Resampler) -> Comparison:
         seeds, images = tuple(range(table.shape[0])), tuple(map(str, range(table.shape[1])))
         values = {("miou", "tuned"): miou(table, resampler.sums)}
         scores = Scores(seeds, images, ("disk",), dict.fromkeys(THRESHOLDS, table))
-        losses[f"loss{index}"] = LossResult(scores, resampler, values, comparable=True)
+        losses[f"loss{index}"] = LossResult(scores, resampler, values, seeds, comparable=True)
     return Comparison("simulated", "network", ("disk",), losses, [])

@@ -1,6 +1,6 @@
-"""What the scores say beside the leaderboard: chances to be best, classes, sizes, what a tuned threshold is worth.
+"""What the scores say beside the leaderboard: classes, sizes, what a tuned threshold is worth.
 
-All of it at the tuned threshold and, unless it says otherwise, in mIoU; intervals as in the leaderboard.
+All of it at the threshold rule that ranks and, unless it says otherwise, in mIoU; intervals as in the leaderboard.
 """
 
 import json
@@ -19,7 +19,7 @@ SIZES = ("small", "medium", "large")
 
 
 def analyse(comparison: Comparison, confidence: float) -> dict[str, Any]:
-    """`best_probability`, `classes`, `sizes`, `threshold_gain` and `remarks` of one comparison; None where nothing can
+    """`classes`, `sizes`, `threshold_gain` and `remarks` of one comparison; None where nothing can
     be said.
 
     An object is what one image shows of one class: area and IoU are those of the class's pixels together. Objects are
@@ -27,41 +27,26 @@ def analyse(comparison: Comparison, confidence: float) -> dict[str, Any]:
     the image size (COCO's bounds of 32² and 96² pixels would call nearly everything small in a 64-pixel image). The
     value of a size is the mean IoU of its objects; pixels predicted where a class is absent belong to no object.
     """
+    rule = comparison.rule
     classes: list[dict[str, Any]] = []
     sizes: list[dict[str, Any]] = []
     gains: list[dict[str, Any]] = []
     for loss, result in comparison.losses.items():
-        per_class = _classes(result)
+        per_class = _classes(result, rule)
         classes += [
             {"loss": loss, "class": name} | summary(result, per_class.get(name), confidence)
             for name in comparison.classes
         ]
-        sizes += [{"loss": loss} | size for size in _sizes(result, confidence)]
-        gain = result.values[RANKED_BY, "tuned"] - result.values[RANKED_BY, "fixed"] if result.values else None
-        gains.append({"loss": loss} | summary(result, gain, confidence, lowest=-1.0))
+        sizes += [{"loss": loss} | size for size in _sizes(result, rule, confidence)]
+        if rule == "tuned":
+            gain = result.values[RANKED_BY, "tuned"] - result.values[RANKED_BY, "fixed"] if result.values else None
+            gains.append({"loss": loss} | summary(result, gain, confidence, lowest=-1.0))
     return {
-        "best_probability": best_probability(comparison),
         "classes": classes,
         "sizes": sizes,
         "threshold_gain": gains,
         "remarks": comparison.remarks,
     }
-
-
-def best_probability(comparison: Comparison) -> dict[str, float | None]:
-    """Per loss the share of draws in which its tuned mIoU is the highest, over the seeds that all rivals have.
-
-    None for a loss that cannot be compared, and for all where fewer than two losses or two common seeds are left.
-    """
-    shares: dict[str, float | None] = dict.fromkeys(comparison.losses)
-    rivals = comparison.rivals()
-    common = set.intersection(*(set(result.scores.seeds) for result in rivals.values())) if len(rivals) > 1 else set()
-    if len(common) > 1:
-        values = [result.of(RANKED_BY, "tuned", sorted(common)) for result in rivals.values()]
-        if not np.isnan(values).any():
-            best = next(iter(rivals.values())).resampler.shares_of_best(values).tolist()
-            shares |= {loss: round(share, 4) for loss, share in zip(rivals, best, strict=True)}
-    return shares
 
 
 def summary(
@@ -74,17 +59,17 @@ def summary(
     return dict(zip(("mean", "low", "high"), (round(float(end), 6) for end in ends), strict=True))
 
 
-def _classes(result: LossResult) -> dict[str, Floats]:
+def _classes(result: LossResult, rule: str) -> dict[str, Floats]:
     """Each class's IoU, `[1 + resamples, S]`; nothing without scores."""
     if not result.values:
         return {}
-    draws = class_iou_draws(result.scores.counts["tuned"], result.resampler.sums)
+    draws = class_iou_draws(result.scores.counts[rule], result.resampler.sums)
     return dict(zip(result.scores.classes, np.moveaxis(draws, -1, 0), strict=True))
 
 
-def _sizes(result: LossResult, confidence: float) -> list[dict[str, Any]]:
+def _sizes(result: LossResult, rule: str, confidence: float) -> list[dict[str, Any]]:
     """A row per size, the same objects for every loss and seed."""
-    counts = result.scores.counts["tuned"].astype(np.float64)  # [S, N, C, 4]
+    counts = result.scores.counts[rule].astype(np.float64)  # [S, N, C, 4]
     areas = counts[0, ..., 0] + counts[0, ..., 2] if result.values else np.zeros((0, 0))  # [N, C]
     object_iou = iou(*np.moveaxis(counts[..., :3], -1, 0))
     rows = []

@@ -1,48 +1,57 @@
-"""The leaderboard: a row per data set, network, loss, metric and threshold rule, with interval, test, verdict."""
+"""The leaderboard: a row per data set, network, loss, metric and threshold rule, with its interval, and the verdict."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from losslab.comparison import analysis, significance
+from losslab.comparison import analysis
 from losslab.comparison.loss_results import OK, Comparison
 from losslab.evaluation.metrics import METRICS
-from losslab.results import history, paths, scores, tables
+from losslab.results import history, paths, tables
 from losslab.results.files import write_json
-from losslab.results.standings import Standing
+from losslab.results.standings import RANKED_BY, Standing, Verdict
 from losslab.settings.params import Compare
 from losslab.settings.plans import ComparePlan, cells
 
-NO_VALUE = "no value"
+
+def compute(comparison: Comparison, verdict: Verdict, settings: Compare) -> list[Standing]:
+    """The leaderboard of one comparison: a row per metric, threshold rule and loss, in the order of the verdict."""
+    measured = dict.fromkeys(key for result in comparison.losses.values() for key in result.values)
+    tables = list(measured) or [(RANKED_BY, comparison.rule)]
+    rows = [_row(comparison, loss, *table, settings) for table in tables for loss in comparison.losses]
+    for row in rows:
+        if row.decisive:
+            row.verdict = word(comparison, verdict, row)
+    return verdict.order(rows)
 
 
-def compute(comparison: Comparison, settings: Compare) -> list[Standing]:
-    """The leaderboard of one comparison: a row per metric, threshold rule and loss, in the order of the grid."""
-    measured = {metric for result in comparison.losses.values() for metric, _ in result.values}
-    return [
-        row
-        for metric in METRICS
-        if metric in measured or not measured
-        for threshold in scores.THRESHOLDS
-        for row in table(comparison, metric, threshold, settings)
-    ]
-
-
-def table(comparison: Comparison, metric: str, threshold: str, settings: Compare) -> list[Standing]:
-    """One table of the leaderboard: a row per loss, which together are the family that p is adjusted for."""
-    rows = [_row(comparison, loss, metric, threshold, settings) for loss in comparison.losses]
-    _judge(rows, [len(_paired(comparison, row.loss, settings)) for row in rows], settings)
-    return rows
+def word(comparison: Comparison, verdict: Verdict, row: Standing) -> str:
+    """What the verdict says of the loss of a row, in a word or two."""
+    result = comparison.losses[row.loss]
+    if not result.values:
+        return "diverged" if result.diverged else "no value"
+    if not result.comparable:
+        return "not compared"
+    if row.mean is None:
+        return "no value"
+    if result.diverged:
+        return "unreliable"
+    if row.loss == verdict.leader:
+        return verdict.verdict if verdict.against else "the only one"
+    if row.loss in verdict.contenders:
+        return "undecided"
+    return f"worse than {min(verdict.worse[row.loss], key=lambda loss: loss != verdict.leader)}"
 
 
 def write(rows: Sequence[Standing], plan: ComparePlan, folder: Path, metrics_file: Path) -> None:
     """`leaderboard.json`, `leaderboard.csv`, for `dvc plots` `curves.csv`, and for `dvc metrics` the metrics file."""
     records = [{key: _rounded(value) for key, value in asdict(row).items()} for row in rows]
     write_json(folder / paths.LEADERBOARD.name, records)
-    tables.write(
-        folder / "leaderboard.csv", [field.name for field in fields(Standing)], [list(r.values()) for r in records]
-    )
+    seeds = sorted({seed for row in rows for seed in row.by_seed})
+    values = [[*list(r.values())[:-1], *(r["by_seed"].get(seed) for seed in seeds)] for r in records]
+    columns = [*list(Standing.__dataclass_fields__)[:-1], *(f"seed_{seed}" for seed in seeds)]
+    tables.write(folder / "leaderboard.csv", columns, values)
     tree: dict[str, Any] = {}
     for row in records:
         by_loss = tree.setdefault(row["dataset"], {}).setdefault(row["network"], {}).setdefault(row["loss"], {})
@@ -66,51 +75,22 @@ def _row(comparison: Comparison, loss: str, metric: str, threshold: str, setting
     )
     row.status, row.convergence = result.status, "; ".join(result.unconverged) or OK
     if not result.values:
-        row.verdict = "diverged" if row.status.startswith("diverged") else NO_VALUE
         return row
     values = result.values[metric, threshold]
     mean = analysis.summary(result, values, settings.confidence, highest=METRICS[metric].highest)
     row.mean, row.low, row.high = mean["mean"], mean["low"], mean["high"]
-    paired = _paired(comparison, loss, settings)
     if row.mean is None:
-        row.verdict = NO_VALUE
-    elif loss == settings.baseline:
-        row.verdict = "baseline"
-    elif not paired:
-        row.verdict = "no baseline"
-    else:
+        return row
+    row.by_seed = dict(zip(seeds, values[0].tolist(), strict=True))
+    paired = [seed for seed in seeds if seed in baseline.scores.seeds] if baseline.comparable else []
+    if loss != settings.baseline and paired and result.comparable:
         gap = result.of(metric, threshold, paired) - baseline.of(metric, threshold, paired)
         row.delta = float(gap[0].mean())
         row.delta_low, row.delta_high = result.resampler.interval(gap, settings.confidence)
-        row.p = significance.sign_flip_p(gap[0])
     return row
 
 
-def _paired(comparison: Comparison, loss: str, settings: Compare) -> tuple[int, ...]:
-    """The seeds that a loss and the baseline share, on the same images."""
-    result, baseline = comparison.losses[loss], comparison.losses[settings.baseline]
-    if not (result.comparable and baseline.comparable):
-        return ()
-    return tuple(seed for seed in result.scores.seeds if seed in baseline.scores.seeds)
-
-
-def _judge(rows: Sequence[Standing], pairs: Sequence[int], settings: Compare) -> None:
-    """Adjust the p-values of one table for being a family, and judge by them."""
-    tested = [(row, n) for row, n in zip(rows, pairs, strict=True) if row.p is not None]
-    adjusted = significance.holm([row.p or 0.0 for row, _ in tested])
-    # What the adjusted p would be at best: with few seeds even that calls nothing.
-    at_best = significance.holm([significance.smallest_p(n) for _, n in tested])
-    level = 1 - settings.confidence + 1e-12
-    for (row, _), p, smallest in zip(tested, adjusted, at_best, strict=True):
-        row.p_adjusted = p
-        if smallest > level:
-            row.verdict = "n too small"
-        elif p > level:
-            row.verdict = "no difference shown"
-        else:
-            lower = (row.delta or 0.0) < 0
-            row.verdict = "better" if lower == METRICS[row.metric].lower_is_better else "worse"
-
-
 def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
     return round(value, 6) if isinstance(value, float) else value

@@ -12,8 +12,8 @@ from losslab.errors import InputError
 from losslab.evaluation import metrics
 from losslab.evaluation.aggregates import Draws, Floats, class_iou_draws, unweighted
 from losslab.results import boundary_scores, history, paths, scores
-from losslab.results.history import Row
 from losslab.results.scores import Scores
+from losslab.results.standings import ranking_rule
 from losslab.settings.plans import Cell, ComparePlan
 
 OK = "ok"
@@ -27,17 +27,37 @@ class LossResult:
     resampler: Resampler
     values: dict[tuple[str, str], Floats]
     """By metric and threshold rule, `[1 + resamples, S]`; draw 0 is the data as they are. Empty without a score."""
+    trained: tuple[int, ...]
+    """Seeds in the order of the plan, those that diverged among them."""
     comparable: bool
     """Whether the images and classes are those of the other losses."""
     remarks: list[str] = field(default_factory=list)
     """What is to be known of these runs."""
-    unconverged: list[str] = field(default_factory=list)
-    """What shows that they should have been trained for longer."""
+    unlearned: list[str] = field(default_factory=list)
+    """Classes that some of these runs did not learn."""
+    rising: list[str] = field(default_factory=list)
+    """What else shows that they should have been trained for longer."""
 
     @property
     def status(self) -> str:
         """What is to be known of these runs in a line, or `ok`."""
         return "; ".join(self.remarks) or OK
+
+    @property
+    def diverged(self) -> tuple[int, ...]:
+        """Seeds whose training diverged."""
+        return tuple(seed for seed in self.trained if seed not in self.scores.seeds)
+
+    @property
+    def unreliable(self) -> list[str]:
+        """What some of these runs failed at."""
+        failed = [f"diverged in {len(self.diverged)} of {len(self.trained)} runs"] if self.diverged else []
+        return failed + self.unlearned
+
+    @property
+    def unconverged(self) -> list[str]:
+        """What shows that these runs should have been trained for longer."""
+        return self.rising + self.unlearned
 
     def of(self, metric: str, threshold: str, seeds: Sequence[int]) -> Floats:
         """`[1 + resamples, len(seeds)]`: the values of some of the seeds."""
@@ -55,13 +75,15 @@ class Comparison:
     remarks: list[str]
     """A line for each thing that keeps the comparison from saying all it could."""
 
-    def rivals(self) -> dict[str, LossResult]:
-        """The losses that can be compared with others: two seeds at least, on the same images."""
-        return {
-            loss: result
-            for loss, result in self.losses.items()
-            if result.comparable and result.values and len(result.scores.seeds) > 1
-        }
+    @property
+    def unconverged(self) -> list[str]:
+        """Losses that should have been trained for longer."""
+        return [loss for loss, result in self.losses.items() if result.unconverged]
+
+    @property
+    def rule(self) -> str:
+        """The threshold rule that ranks the losses."""
+        return ranking_rule([rule for result in self.losses.values() for rule in result.scores.counts])
 
 
 def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
@@ -85,26 +107,31 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
         resampler = resamplers.get(images) or Resampler(images, plan.compare.resamples, plan.compare.seed)
         resamplers[images] = resampler
         values: dict[tuple[str, str], Floats] = {}
-        for threshold in scores.THRESHOLDS if table.seeds else ():
+        for threshold in table.counts if table.seeds else ():
             drawn = metrics.compute(Draws(table.counts[threshold], edges.values[threshold], resampler.sums))
             values |= {(metric, threshold): array for metric, array in drawn.items()}
-        comparable = (table.images, table.classes) == common
         rows = history.read(paths.history_file(cell))
-        remarks = _remarks(plan.seeds_of(cell), rows, table, comparable)
-        results[loss] = LossResult(table, resampler, values, comparable, remarks, convergence.still_rising(rows))
+        seeds = plan.seeds_of(cell)
+        steps = {seed: step for seed in seeds if (step := history.diverged_step(rows, seed)) is not None}
+        trained = tuple(seed for seed in seeds if seed in table.seeds or seed in steps)
+        result = LossResult(table, resampler, values, trained, (table.images, table.classes) == common)
+        result.remarks = _remarks(result, len(seeds), list(steps.values()))
+        result.rising = convergence.still_rising(rows)
+        results[loss] = result
+    compared = Comparison(dataset, network, common[1], results, [])
     learned = {
-        loss: class_iou_draws(result.scores.counts["tuned"], unweighted)[0]
+        loss: class_iou_draws(result.scores.counts[compared.rule], unweighted)[0]
         for loss, result in results.items()
         if result.comparable and result.values
     }
     for loss, unlearned in convergence.unlearned(learned, common[1]).items():
-        results[loss].unconverged += unlearned
-    return Comparison(dataset, network, common[1], results, _lines(plan, results))
+        results[loss].unlearned = unlearned
+    compared.remarks = _lines(plan, results)
+    return compared
 
 
-def _remarks(trained: Sequence[int], rows: Sequence[Row], table: Scores, comparable: bool) -> list[str]:
-    steps = [step for seed in trained if (step := history.diverged_step(rows, seed)) is not None]
-    seeds = len(trained)
+def _remarks(result: LossResult, seeds: int, steps: Sequence[int]) -> list[str]:
+    table = result.scores
     remarks = []
     if steps:
         remarks.append(f"diverged: {len(steps)} of {seeds} seeds, first at step {min(steps)}")
@@ -113,7 +140,7 @@ def _remarks(trained: Sequence[int], rows: Sequence[Row], table: Scores, compara
         remarks.append(f"{what}: is the test set empty? run `dvc repro`")
     if len(table.seeds) == 1 < seeds:
         remarks.append("one seed left: its interval covers test images only")
-    if table.seeds and not comparable:
+    if table.seeds and not result.comparable:
         remarks.append("scored on other images than the rest, so not compared: run `dvc repro`")
     return remarks
 
@@ -126,12 +153,12 @@ def _lines(plan: ComparePlan, results: dict[str, LossResult]) -> list[str]:
         if result.unconverged
     ]
     if len(plan.seeds) == 1:
-        lines.append("one seed: intervals cover test images only, and no difference can be tested; add train.seeds")
+        lines.append("one seed: intervals cover test images only, and nothing can be decided; add train.seeds")
     if len(results) == 1:
         lines.append("one loss: there is nothing to compare it with; add to grid.losses")
     common = next((result for result in results.values() if result.comparable and result.values), None)
     if common is not None:
-        counts = common.scores.counts["fixed"][0].sum(axis=0)  # [C, 4]
+        counts = next(iter(common.scores.counts.values()))[0].sum(axis=0)  # [C, 4]
         absent = [name for name, (tp, _, fn, _) in zip(common.scores.classes, counts, strict=True) if tp + fn == 0]
         lines += [f"{name}: no pixel in the test set; the class is left out of every mean" for name in absent]
     return lines

@@ -15,7 +15,7 @@ from losslab.errors import InputError
 from losslab.evaluation.aggregates import Floats, image_means
 from losslab.evaluation.formulas import dice
 from losslab.results import history, paths, predictions, scores, standings, tuning_table
-from losslab.results.standings import Standing
+from losslab.results.standings import Standing, Verdict, ranking_rule
 from losslab.settings.params import Params
 from losslab.settings.plans import Cell, seeds_of
 
@@ -32,11 +32,12 @@ class Evidence:
     losses: tuple[str, ...]
     baseline: str
     board: list[Standing]
-    """Rows of every metric and threshold rule; losses with a model first, the best one first."""
+    """Rows of every metric and threshold rule, in the order of the verdict."""
+    verdict: Verdict
     histories: Mapping[str, list[history.Row]]
     dice: Mapping[str, Floats]
-    """Loss → image Dice `[S, N]` at the tuned threshold; NaN where neither truth nor prediction holds anything. Losses
-    without a model, or scored on other images than the test set's, are not in it."""
+    """Loss → image Dice `[S, N]` at the rule that ranks; NaN where neither truth nor prediction holds anything.
+    Losses without a model, or scored on other images than the test set's, are not in it."""
     test: tensors.Split
     analysis: Mapping[str, Any]
     trained: Mapping[str, tuple[int, ...]]
@@ -101,17 +102,17 @@ def read(params: Params, dataset: str, network: str) -> Evidence:
     cells = {loss: Cell(dataset, network, loss) for loss in params.grid.losses}
     tables = {loss: scores.read(paths.scores_file(cell)) for loss, cell in cells.items()}
     board = [row for row in standings.read(paths.LEADERBOARD) if (row.dataset, row.network) == (dataset, network)]
-    score = {row.loss: row.mean for row in board if row.decisive}
-    board.sort(key=lambda row: (score.get(row.loss) is None, -(score.get(row.loss) or 0.0)))
+    verdict = _verdict(dataset, network)
     return Evidence(
         dataset,
         network,
         params.grid.losses,
         params.compare.baseline,
-        board,
+        verdict.order(board),
+        verdict,
         {loss: history.read(paths.history_file(cell)) for loss, cell in cells.items()},
         {
-            loss: image_dice(table.counts["tuned"])
+            loss: image_dice(table.counts[ranking_rule(list(table.counts))])
             for loss, table in tables.items()
             if (table.images, table.classes) == (test.ids, test.classes)
         },
@@ -125,6 +126,13 @@ def read(params: Params, dataset: str, network: str) -> Evidence:
 def image_dice(counts: scores.Counts) -> Floats:
     """Dice of each image over the classes in truth or prediction: counts `[S, N, C, 4]` → `[S, N]`, NaN for none."""
     return image_means(dice(*np.moveaxis(counts[..., :3].astype(np.float64), -1, 0)))
+
+
+def _verdict(dataset: str, network: str) -> Verdict:
+    for verdict in standings.read_verdicts(paths.VERDICTS):
+        if (verdict.dataset, verdict.network) == (dataset, network):
+            return verdict
+    raise InputError(f"{paths.VERDICTS}: no verdict on {dataset} with {network}; run `dvc repro`")
 
 
 def _analysis(path: Path) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm import tqdm
 
+from losslab.comparison import headline
 from losslab.evaluation.metrics import METRICS
-from losslab.report import answer, evidence, networks, provenance
+from losslab.report import evidence, networks, provenance
 from losslab.report.captions import pictures
 from losslab.report.evidence import Evidence
 from losslab.report.figures import style
@@ -20,7 +21,6 @@ from losslab.report.image_atlas import browser
 from losslab.results import paths
 from losslab.results.files import atomic_file, atomic_folder
 from losslab.results.standings import RANKED_BY
-from losslab.settings.params import Params
 from losslab.settings.plans import ReportPlan
 
 ATLAS_BYTES = 5_500_000
@@ -43,12 +43,15 @@ def write(plan: ReportPlan) -> None:
                 shown = evidence.read(params, dataset, network)
                 images = beside.submit(browser, shown, budget)
                 drawn = _draw(shown, params.report.images, png, svg)
-                boards.append(_board(params, shown, drawn) | {"browser": images.result()})
+                boards.append(_board(shown, drawn) | {"browser": images.result()})
             sections.append(
                 {
                     "dataset": dataset,
                     "boards": boards,
-                    "overview": networks.overview({board["network"]: board["ranked"] for board in boards}),
+                    "overview": networks.overview(
+                        {board["network"]: board["ranked"] for board in boards},
+                        {board["network"]: board["verdict"] for board in boards},
+                    ),
                     "data": provenance.data_facts(params, dataset),
                 }
             )
@@ -69,19 +72,15 @@ def _draw(shown: Evidence, images: int, png: Path, svg: Path) -> dict[str, dict[
     return drawn
 
 
-def _board(params: Params, shown: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
+def _board(shown: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
     """What the page says of one data set with one network."""
     return {
         "network": shown.network,
-        "answer": answer.answer(shown, params.compare.confidence),
+        "verdict": shown.verdict,
         "remarks": shown.analysis.get("remarks") or [],
         "ranked": shown.ranked,
         "cells": {(row.loss, row.metric, row.threshold): row for row in shown.board},
-        "best_probability": {
-            loss: answer.percent(p)
-            for loss, p in (shown.analysis.get("best_probability") or {}).items()
-            if p is not None
-        },
+        "chances": {loss: (chance, headline.chance(chance)) for loss, chance in shown.verdict.chances.items()},
         "colours": {loss: look.colour for loss, look in style.looks(shown.losses).items()},
         "figures": drawn,
     }

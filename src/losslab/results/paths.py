@@ -18,6 +18,8 @@ SVG = RESULTS / "svg"
 REPORT = RESULTS / "report.html"
 LEADERBOARD = COMPARE / "leaderboard.json"
 ANALYSIS = COMPARE / "analysis.json"
+VERDICTS = COMPARE / "verdicts.json"
+CASES = COMPARE / "cases"
 
 
 def split_file(dataset: str, split: str) -> Path:

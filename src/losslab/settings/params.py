@@ -135,6 +135,10 @@ class Compare(Section):
     confidence: Fraction
     resamples: Count
     seed: Seed
+    margin: NonNegative = 0.01
+    """mIoU: a loss is good enough if picking it is expected to cost no more than this against the best."""
+    most_seeds: Annotated[Count, Field(ge=3, le=200)] = 16
+    """Seeds up to which the verdict may be looked at, as often as one likes; more of them in the plan raise it."""
 
 
 class Report(Section):

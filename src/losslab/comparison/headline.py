@@ -1,0 +1,136 @@
+"""The verdict in two sentences, and what else is to be said of it; no more than the numbers bear."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from losslab.comparison.chances import SUREST
+from losslab.evaluation.metrics import METRICS
+from losslab.results.standings import RANKED_BY, Pair, Standing, Verdict
+from losslab.settings.params import Compare
+
+METRIC = METRICS[RANKED_BY]
+MOST_NAMES = 4
+"""Losses that a sentence names; the others are counted."""
+
+
+def write(verdict: Verdict, rows: Sequence[Standing], unconverged: Iterable[str], settings: Compare) -> None:
+    """Set `headline` and `detail` of a verdict.
+
+    Args:
+        verdict: on one data set and network.
+        rows: its leaderboard.
+        unconverged: losses that should have been trained for longer.
+        settings: of `compare`.
+    """
+    board = {row.loss: row for row in rows if row.decisive}
+    verdict.headline = " ".join([_first(verdict, board), *_second(verdict, board, list(unconverged))])
+    verdict.detail = " ".join(_detail(verdict, board, settings))
+
+
+def over_cells(verdicts: Mapping[str, Verdict]) -> str:
+    """What the verdicts on several data sets or networks, by name, say together."""
+    groups: dict[str, list[str]] = {}
+    for name, verdict in verdicts.items():
+        decided = verdict.leader is not None and verdict.verdict != "undecided"
+        groups.setdefault(f"{verdict.leader} is {verdict.verdict}" if decided else "it is open", []).append(name)
+    # Best before good enough before open, each from many to few.
+    order = sorted(groups, key=lambda text: (text == "it is open", "is best" not in text, -len(groups[text])))
+    text = "; ".join(
+        f"{what} on {len(groups[what])} of {len(verdicts)} ({names(groups[what], 'and')})" for what in order
+    )
+    return f"{text[0].upper()}{text[1:]}." if order[0] == "it is open" else f"{text}."
+
+
+def _first(verdict: Verdict, board: Mapping[str, Standing]) -> str:
+    """What to train with, or what would settle it."""
+    leader = verdict.leader
+    if leader is None:
+        if not board:
+            return "There is no loss to compare."
+        if all(row.verdict == "no value" for row in board.values()):
+            return "Nothing can be compared: the test set has nothing to score."
+        if all(row.mean is None for row in board.values()):
+            return "Every run diverged: there is nothing to compare."
+        return "No loss can be chosen: each of them diverged in a run; a lower train.optimizer.lr may help."
+    if not verdict.against:
+        what = "the only loss of the grid" if len(board) == 1 else "the only loss of which no run diverged"
+        score = f"test {METRIC.title} {METRIC.text(board[leader].mean)}"
+        return f"{leader} is {what}, with {score}: there is nothing to compare it with."
+    if verdict.verdict == "best":
+        rival, pair = min(verdict.against.items(), key=lambda item: item[1].points or 0.0)
+        return f"Train with {leader}: it is the best of these losses, {_ahead(pair)} {rival}."
+    others = verdict.contenders[1:]
+    if verdict.verdict == "good enough":
+        cost = max(0.1, verdict.regret or 0.0)
+        left = names(others, "or") if len(others) < 4 else f"any of {len(others)} others"
+        return (
+            f"Train with {leader}, which is good enough: {left} may be better, but choosing {leader} is expected to "
+            f"cost {cost:.1f} {METRIC.title} points or less."
+        )
+    if len(others) == 1:
+        between = f"It is open between {leader} and {others[0]}: {leader} is {_ahead(verdict.against[others[0]])} it"
+    else:
+        between = f"It is open between {names(verdict.contenders, 'and')}, of which {leader} comes first"
+    return f"{between}; {_what_would_settle(verdict, board)}."
+
+
+def _second(verdict: Verdict, board: Mapping[str, Standing], unconverged: Sequence[str]) -> list[str]:
+    """What is clearly worse, and what failed."""
+    parts = []
+    worse = [loss for loss in verdict.worse if loss not in verdict.contenders]
+    if worse and verdict.leader:
+        parts.append(f"clearly worse: {names(worse, 'and')}")
+    diverged = [loss for loss, row in board.items() if row.verdict in ("diverged", "unreliable")]
+    if diverged:
+        parts.append(f"diverged: {names(diverged, 'and')}")
+    if unconverged:
+        parts.append(f"not trained long enough: {names(unconverged, 'and')}")
+    text = "; ".join(parts)
+    return [f"{text[0].upper()}{text[1:]}."] if parts else []
+
+
+def _what_would_settle(verdict: Verdict, board: Mapping[str, Standing]) -> str:
+    have = max(board[loss].seeds for loss in verdict.contenders)
+    if verdict.forecast_seeds:
+        return f"about {verdict.forecast_seeds} seeds in all would settle it (now {have}; type `losslab decide`)"
+    if have < 2:
+        return "one seed cannot say; add to train.seeds"
+    return "more seeds alone would hardly settle it, but more test images may"
+
+
+def _ahead(pair: Pair) -> str:
+    points = pair.points or 0.0
+    if abs(points) < 0.05:
+        return "less than 0.1 points from"
+    return f"{abs(points):.1f} {METRIC.title} points {'above' if points > 0 else 'below'}"
+
+
+def _detail(verdict: Verdict, board: Mapping[str, Standing], settings: Compare) -> Iterable[str]:
+    leader = verdict.leader
+    if leader is None:
+        return
+    row = board[leader]
+    interval = f"{100 * settings.confidence:.3g} % interval {METRIC.text(row.low)} to {METRIC.text(row.high)}"
+    seeds = "one seed" if row.seeds == 1 else f"{row.seeds} seeds"
+    yield f"{leader} has test {METRIC.title} {METRIC.text(row.mean)} over {seeds} ({interval})."
+    always: dict[int, list[str]] = {}
+    for loss, pair in verdict.against.items():
+        if pair.won and not pair.lost:
+            always.setdefault(pair.won, []).append(loss)
+    for count, losses in always.items():
+        yield f"It beat {names(losses, 'and')} in {count} of {count} seeds."
+    if leader in verdict.chances:
+        yield f"The chance that it is the best is {chance(verdict.chances[leader])}."
+
+
+def chance(value: float) -> str:
+    """A chance to be best in words that claim no more than simulations bear out."""
+    if value >= SUREST:
+        return f"over {100 * SUREST:.0f} %"
+    return f"under {100 * (1 - SUREST):.0f} %" if value <= 1 - SUREST + 1e-9 else f"{100 * value:.0f} %"
+
+
+def names(losses: Sequence[str], joint: str) -> str:
+    """Some losses in a row of words."""
+    shown, more = losses[:MOST_NAMES], len(losses) - MOST_NAMES
+    words = [*shown, f"{more} more"] if more > 0 else [*shown]
+    return f"{', '.join(words[:-1])} {joint} {words[-1]}" if len(words) > 1 else words[0]
