@@ -17,15 +17,18 @@ from pycocotools import mask as coco_mask
 from safetensors import safe_open
 
 from losslab import networks
-from losslab.data.photos import ORIENTATION
+from losslab.data.photos import ORIENTATION, Frame, read_image
 from losslab.inference import model_file
 from losslab.inference.output_names import class_words, find_images
+from losslab.inference.predict import fitted
 
 Predict = Callable[..., tuple[int, str]]
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
 
 
-def save_model(path: Path, classes: list[str], size: tuple[int, int] = (16, 24), threshold: float = 0.5) -> Path:
+def save_model(
+    path: Path, classes: list[str], size: tuple[int, int] = (16, 24), threshold: float = 0.5, **more: Any
+) -> Path:
     """A network that finds the first of red, green and blue, as many as there are classes."""
     metadata = {
         "network": {"kind": "unet", "width": 3, "levels": 1, "norm": "none"},
@@ -36,6 +39,7 @@ def save_model(path: Path, classes: list[str], size: tuple[int, int] = (16, 24),
         "std": [127.5] * 3,
         "threshold": threshold,
         "train": {"precision": "float32"},
+        **more,
     }
     network = networks.build("unet", classes=len(classes), width=3, levels=1, norm="none")
     state = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
@@ -94,6 +98,22 @@ def test_a_mask_has_the_size_of_its_image(predict: Predict, model: Path, tmp_pat
     assert mask.size == overlay.size == size
     row = np.asarray(mask)[size[1] // 2]
     assert (row[0], row[size[0] // 2], row[-1]) == (1, 0, 3), "the number of the class, from 1; 0 for none"
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_what_is_predicted_beyond_a_photograph_is_not_in_its_mask(
+    predict: Predict, tmp_path: Path, padded: bool
+) -> None:
+    model = save_model(tmp_path / "m.safetensors", ["red", "green", "blue"], (48, 48), padded=padded)
+    tall = stripes(60, 240, "red", "green", "green", "blue")
+    tall.save(tmp_path / "tall.png")
+    tall.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "wide.png")
+    assert predict("wide.png", "tall.png", "--model", model, "--out", "out") == (0, "")
+    for name, turns in (("tall", 0), ("wide", -1)):
+        mask = np.rot90(values(tmp_path / "out" / f"{name}.mask.png"), turns)
+        assert mask.shape == (240, 60)
+        for row in (0, 120, 239):
+            assert [mask[row, column] for column in (0, 9, 21, 38, 50, 59)] == [1, 1, 2, 2, 3, 3]
 
 
 def test_a_border_is_a_threshold_of_enlarged_probabilities(predict: Predict, model: Path, tmp_path: Path) -> None:
@@ -327,3 +347,13 @@ def test_weights_that_are_no_numbers_are_one_line(predict: Predict, model: Path,
 def test_images_whose_names_differ_in_case_only_have_outputs_of_their_own(tmp_path: Path) -> None:
     names = [source.name for source in find_images(["x/a.png", "y/A.png", "z/a.jpg"], tmp_path)]
     assert names == ["a", "A-2", "a-3"]
+
+
+def test_a_photograph_is_fitted_as_training_images_are(tmp_path: Path) -> None:
+    stripes(120, 40, "red", "green", "blue").save(tmp_path / "a.png")
+    for pad in (False, True):
+        frame = Frame(20, 32, pad)
+        shown = fitted(Image.open(tmp_path / "a.png"), frame)
+        np.testing.assert_array_equal(shown.transpose(2, 0, 1), read_image(tmp_path / "a.png", 120, 40, frame))
+        rows, columns = frame.content(120, 40)
+        assert (rows.stop - rows.start, columns.stop - columns.start) == ((11, 32) if pad else (20, 32))

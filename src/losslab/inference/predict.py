@@ -1,11 +1,11 @@
 """Masks of photographs: from a model file and images of any size to PNG and JSON files.
 
-A photograph is reduced to the size that the network was trained on, as training images were; the probabilities are
-enlarged to the photograph's size (bilinear) and then compared with the threshold. For an image `NAME` the output
-folder gets
+A photograph is reduced to the size that the network was trained on, as training images were, stretched or padded; the
+probabilities are enlarged to the photograph's size (bilinear) and then compared with the threshold or, where classes
+exclude each other, with one another. For an image `NAME` the output folder gets
 
 - `NAME.mask.png`: 0 and 255 if the model knows one class; else the number of the class, from 1 in the model's order,
-  0 for none, with a palette. Where several classes claim a pixel, the most probable has it.
+  0 for background, with a palette. Where several classes claim a pixel, the most probable has it.
 - `NAME.CLASS.png` on request: each class by itself, 0 and 255, overlaps and all.
 - `NAME.overlay.png`: the classes over the photograph.
 - `NAME.compare.png` if models are compared: the overlay of each, side by side.
@@ -25,8 +25,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
-from losslab.data.photos import MAX_PIXELS, Unusable, read_photo
+from losslab.data.photos import MAX_PIXELS, Frame, Unusable, framed, read_photo
 from losslab.data.sources.http import Fetcher, Patience
+from losslab.data.tensors import BACKGROUND
 from losslab.errors import InputError
 from losslab.inference import devices, forward, model_file
 from losslab.inference.model_file import Model
@@ -59,11 +60,18 @@ class Segmenter:
     dtype: torch.dtype
     threshold: float
 
-    def probabilities(self, photos: Sequence[Image.Image]) -> Tensor:
-        """float32 `[N, C, h, w]` at the network's size."""
+    @property
+    def classes(self) -> list[str]:
+        """What masks show: all classes but background."""
+        return [name for name in self.model.classes if name != BACKGROUND]
+
+    def probabilities(self, photos: Sequence[Image.Image]) -> list[Tensor]:
+        """Of each photograph float32 `[C, h, w]` at the network's size, without the padding if there was any."""
         height, width = self.model.metadata["image_size"]
-        small = [photo.resize((width, height), Image.Resampling.BILINEAR) for photo in photos]
-        images = torch.from_numpy(np.stack([np.asarray(image) for image in small])).permute(0, 3, 1, 2)
+        frame = Frame(height, width, self.model.padded)
+        places = [frame.content(*photo.size) for photo in photos]
+        small = [fitted(photo, frame) for photo in photos]
+        images = torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2)
         images = images.contiguous().to(next(self.model.network.parameters()).device)
         model = self.model
         batches = forward.predict_batches(
@@ -74,25 +82,48 @@ class Segmenter:
             batch_size=max(1, NETWORK_PIXELS // (height * width)),
             dtype=self.dtype,
         )
-        return torch.cat([batch[2] for batch in batches])
+        planes = torch.cat([batch[2] for batch in batches])
+        return [of_photo[:, rows, columns] for of_photo, (rows, columns) in zip(planes, places, strict=True)]
 
     def planes(self, probabilities: Tensor, size: tuple[int, int]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Class by class, at full size `(width, height)`: mask, bool `[H, W]`, and probabilities, float32 `[H, W]`.
+        """Of each of `classes`, at full size `(width, height)`: mask, bool `[H, W]`, and probabilities, float32 `[H,
+        W]`.
 
         One class at a time: all of them at the size of a photograph would not fit in memory.
         """
-        for plane in probabilities:
-            full = interpolate(plane[None, None], size[::-1], mode="bilinear", align_corners=False)[0, 0]
-            yield full >= self.threshold, full
+        winners = self._class_numbers(probabilities, size) if self.model.exclusive else None
+        for number, full in self._enlarged(probabilities, size):
+            if number:
+                yield full >= self.threshold if winners is None else winners == number, full
 
     def class_numbers(self, probabilities: Tensor, size: tuple[int, int]) -> ClassNumbers:
-        """uint8 `[H, W]`: the most probable of the classes over the threshold, from 1; 0 where there is none."""
+        """uint8 `[H, W]`: the number of the most probable class, from 1 in the order of `classes`; 0 for background,
+        which is where none is over the threshold, or a class like the others."""
+        return self._class_numbers(probabilities, size).cpu().numpy()
+
+    def _class_numbers(self, probabilities: Tensor, size: tuple[int, int]) -> Tensor:
         best = torch.zeros(size[::-1], device=probabilities.device)
         numbers = torch.zeros(size[::-1], dtype=torch.uint8, device=probabilities.device)
-        for number, (mask, full) in enumerate(self.planes(probabilities, size), start=1):
-            wins = mask & (full > best)
+        for number, full in self._enlarged(probabilities, size):
+            wins = full > best if self.model.exclusive else (full >= self.threshold) & (full > best)
             numbers[wins], best = number, torch.where(wins, full, best)
-        return numbers.cpu().numpy()
+        return numbers
+
+    def _enlarged(self, probabilities: Tensor, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
+        """Each class's number and its probabilities at full size."""
+        number = 0
+        for name, plane in zip(self.model.classes, probabilities, strict=True):
+            number += name != BACKGROUND
+            full = interpolate(plane[None, None], size[::-1], mode="bilinear", align_corners=False)[0, 0]
+            yield 0 if name == BACKGROUND else number, full
+
+
+def fitted(photo: Image.Image, frame: Frame) -> Pixels:
+    """The photograph in the frame, uint8 `[H, W, 3]`, as training images are fitted."""
+    rows, columns = frame.content(*photo.size)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    small = np.asarray(photo.resize(size, Image.Resampling.BILINEAR))
+    return np.ascontiguousarray(framed(small, frame, rows, columns))
 
 
 def run(
@@ -121,7 +152,7 @@ def run(
             images that could not be read, a line for each.
     """
     segmenters = load_segmenters(list(dict.fromkeys((model, *compare))), threshold)
-    first, classes = segmenters[0], segmenters[0].model.classes
+    first, classes = segmenters[0], segmenters[0].classes
     colours = class_colours(len(classes))
     words = class_words(classes)
     sources = find_images(images, out)
@@ -164,7 +195,8 @@ def load_segmenters(paths: Sequence[Path], threshold: float | None) -> list[Segm
     """The models, on the GPU if there is one, with the precision that they were trained in.
 
     Raises:
-        InputError: a file is missing, damaged or no model, or the models do not know the same classes.
+        InputError: a file is missing, damaged or no model, the models do not know the same classes, or have no use for
+            a threshold.
     """
     segmenters: list[Segmenter] = []
     for path in paths:
@@ -177,6 +209,8 @@ def load_segmenters(paths: Sequence[Path], threshold: float | None) -> list[Segm
             )
         if reason := _why_unfit(model):
             raise InputError(f"{path}: {reason}; train it again")
+        if model.exclusive and threshold is not None:
+            raise InputError(f"--threshold: the classes of {path} exclude each other, and the most probable is taken")
         dtype = devices.compute_dtype(model.metadata["train"]["precision"], devices.cpu_precision(), device)
         label = f"{path.parent.name} {path.stem}"
         segmenters.append(Segmenter(model, label, dtype, model.threshold if threshold is None else threshold))

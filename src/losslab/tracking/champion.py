@@ -81,7 +81,7 @@ def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run,
     with tempfile.TemporaryDirectory() as folder:
         # Exported first: nothing is left half registered if that fails.
         draft = Path(folder, "model")
-        threshold = _export(run, run_id, draft)
+        decision = _export(run, run_id, draft)
         model = client.create_logged_model(
             experiment, name=f"{run.cell.network}-{run.cell.loss}", source_run_id=run_id, model_type="segmentation"
         )
@@ -103,13 +103,13 @@ def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run,
         },
         description=f"{run.cell.network} trained with {run.cell.loss}, seed {run.seed}. Over {row.seeds} seeds, test "
         f"{metric.title} is {mean} (interval {low} to {high}). uint8 RGB images [N, 3, H, W] → probabilities "
-        f"[N, C, H, W]; a pixel is of a class where its probability is at least {threshold}.",
+        f"[N, C, H, W]; a pixel is of {decision}.",
         model_id=model.model_id,
     )
 
 
-def _export(run: Run, run_id: str, folder: Path) -> float:
-    """Write the model in MLflow's format, uint8 images in and probabilities out; its threshold."""
+def _export(run: Run, run_id: str, folder: Path) -> str:
+    """Write the model in MLflow's format, uint8 images in and probabilities out; which class its pixels are of."""
     import mlflow.pytorch
     import torch
     from mlflow.models import Model, ModelSignature
@@ -126,7 +126,8 @@ def _export(run: Run, run_id: str, folder: Path) -> float:
         Schema([TensorSpec(np.dtype(np.uint8), (-1, 3, height, width))]),
         Schema([TensorSpec(np.dtype(np.float32), (-1, classes, height, width))]),
     )
-    metadata = {"classes": list(loaded.classes), "threshold": loaded.threshold, "loss": run.cell.loss, "seed": run.seed}
+    decision = {"exclusive": True} if loaded.exclusive else {"threshold": loaded.threshold}
+    metadata = {"classes": list(loaded.classes), **decision, "loss": run.cell.loss, "seed": run.seed}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about its own archive
@@ -142,7 +143,9 @@ def _export(run: Run, run_id: str, folder: Path) -> float:
             )
     except Exception as error:  # torch.export raises what it likes
         raise NotExportable(" ".join(str(error).split())[:200]) from error
-    return loaded.threshold
+    if loaded.exclusive:
+        return "the class that is most probable"
+    return f"a class where its probability is at least {loaded.threshold}"
 
 
 def _name(folder: Path, model_id: str, location: str) -> None:
