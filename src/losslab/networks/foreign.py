@@ -13,9 +13,10 @@ from typing import Any
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import interpolate
 
 from losslab.errors import InputError
+from losslab.networks.sizes import any_size
 from losslab.settings import signature
 from losslab.settings.schema import Count, Section, invalid
 
@@ -105,11 +106,8 @@ class Adapted(nn.Module):
         if not isinstance(self.network, nn.Module):
             raise InputError(f"networks: {kind} gives a {type(self.network).__name__} in place of an nn.Module")
 
+    @any_size
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[2:]
-        below, right = -height % self.multiple, -width % self.multiple
-        if below or right:
-            x = pad(x, (0, right, 0, below), mode="replicate")
         try:
             logits = logits_of(self.network(x))
         except (ValueError, RuntimeError) as error:
@@ -124,7 +122,7 @@ class Adapted(nn.Module):
             raise InputError(f"networks: {self.kind} gives {shape} in place of [{len(x)}, {self.classes}, H, W]")
         if logits.shape[2:] != x.shape[2:]:
             logits = interpolate(logits, size=x.shape[2:], mode="bilinear", align_corners=False)
-        return logits[:, :, :height, :width]
+        return logits
 
 
 def logits_of(output: Any) -> Tensor | None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn, relu_
 from torch.nn.functional import max_pool2d
 
-from losslab.networks.sizes import need_multiple
+from losslab.networks.sizes import any_size
 
 
 class MUNet(nn.Module):
@@ -29,8 +29,10 @@ class MUNet(nn.Module):
         depth: twice the number of blocks in each of the four chains. 16 is the default of DLStudio.
         skip_connections: whether blocks add their input to their output; those across the U are always there.
 
-    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`; H and W are multiples of 8.
+    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`, of any size.
     """
+
+    multiple = 8
 
     def __init__(
         self,
@@ -58,8 +60,8 @@ class MUNet(nn.Module):
         self.skip128usUP = Up(128, 128, skip, double=True)
         self.conv_out = nn.ConvTranspose2d(64, classes, 3, stride=2, dilation=2, output_padding=1, padding=2)
 
+    @any_size
     def forward(self, x: Tensor) -> Tensor:
-        need_multiple(x, 8, "munet")
         quarter = self.first_quarter
         x = max_pool2d(relu_(self.conv_in(x)), 2)  # [N, 64, H/2, W/2]
         across_1 = x = chain(x, self.skip64DN_arr[:quarter])

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from losslab.networks.sizes import need_multiple
+from losslab.networks.sizes import any_size
 
 
 class NineLayer(nn.Module):
@@ -17,8 +17,10 @@ class NineLayer(nn.Module):
         classes: planes of the output. The report has six, background among them; with the loss `cross_entropy`,
             which adds a background of its own, five say the same.
 
-    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`; H and W are even.
+    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`, of any size.
     """
+
+    multiple = 2
 
     def __init__(self, *, in_channels: int, classes: int) -> None:
         super().__init__()
@@ -35,8 +37,8 @@ class NineLayer(nn.Module):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
+    @any_size
     def forward(self, x: Tensor) -> Tensor:
-        need_multiple(x, 2, "nine_layer")
         skip_32 = relu(self.conv1(x))  # [N, 32, H, W]
         skip_64 = relu(self.conv2(skip_32))  # [N, 64, H, W]
         x = relu(self.conv3(skip_64))  # [N, 128, H/2, W/2]

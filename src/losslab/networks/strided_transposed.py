@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from losslab.networks.sizes import need_multiple
+from losslab.networks.sizes import any_size
 from losslab.settings.schema import Count
 
 
@@ -16,8 +16,10 @@ class StridedTransposed(nn.Module):
         classes: planes of the output. The report: 24.
         width: w above. The report: 32.
 
-    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`; H and W are multiples of 4.
+    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`, of any size.
     """
+
+    multiple = 4
 
     def __init__(self, *, in_channels: int, classes: int, width: Count = 32) -> None:
         super().__init__()
@@ -29,8 +31,8 @@ class StridedTransposed(nn.Module):
             nn.Conv2d(classes, classes, 3, padding=1),
         )
 
+    @any_size
     def forward(self, x: Tensor) -> Tensor:
-        need_multiple(x, 4, "strided_transposed")
         logits: Tensor = self.layers(x)
         return logits
 

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from losslab.networks.sizes import any_size
 from losslab.settings.schema import Count, Fraction
 
 Norm = Literal["batch", "none"]
@@ -31,7 +32,7 @@ class UNet(nn.Module):
             the learning rate a step, so from 0.5 it takes a thousand steps to learn that most of an image is
             background. None leaves the bias as drawn, near 0.5.
 
-    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`, for any H and W > patch·(2^(levels − 1) − 1).
+    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`, of any size.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class UNet(nn.Module):
         prior: Fraction | None = None,
     ) -> None:
         super().__init__()
-        self.patch = patch
+        self.patch, self.multiple = patch, patch * 2 ** (levels - 1)
         widths = [width * 2**level for level in range(levels)]
         self.encoder = nn.ModuleList(
             double_conv(before, after, norm)
@@ -68,24 +69,19 @@ class UNet(nn.Module):
             assert self.head.bias is not None
             nn.init.constant_(self.head.bias, math.log(prior / (1 - prior)))
 
+    @any_size
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[2:]
         if self.patch > 1:
-            x = pixel_unshuffle(pad(x, (0, -width % self.patch, 0, -height % self.patch)), self.patch)
+            x = pixel_unshuffle(x, self.patch)
         skips: list[Tensor] = []
         for level, block in enumerate(self.encoder):
             x = block(self.pool(x) if level else x)
             skips.append(x)
         skips.pop()
         for up, block in zip(self.up, self.decoder, strict=True):
-            skip = skips.pop()
-            x = up(x)
-            # Odd sides lose a row or column in pooling; put it back so that the maps fit.
-            rows, columns = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
-            x = pad(x, (0, columns, 0, rows)) if rows or columns else x
-            x = block(torch.cat([skip, x], dim=1))
+            x = block(torch.cat([skips.pop(), up(x)], dim=1))
         logits: Tensor = self.head(x)
-        return pixel_shuffle(logits, self.patch)[:, :, :height, :width] if self.patch > 1 else logits
+        return pixel_shuffle(logits, self.patch) if self.patch > 1 else logits
 
 
 def double_conv(before: int, after: int, norm: Norm) -> nn.Sequential:
