@@ -94,7 +94,7 @@ def train(
     device, count = data.device, len(data.images)
     loss = loss.fitted(planes(data.masks, data.classes))
     augment = Augmentation(settings.augment)
-    void = data.void or augment.moves  # beyond an image that was moved nothing is known
+    void = data.void or augment.leaves_void
     train_set: Resident | Streamed
     if data.streamed:
         train_set, val_maps = Streamed(data.images, data.masks, device, data.classes), None

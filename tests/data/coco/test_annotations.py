@@ -43,25 +43,28 @@ BOX = [1, 1, 12, 8]
 
 
 @pytest.mark.parametrize(
-    ("boxes", "only", "one"),
+    ("boxes", "only", "one", "every"),
     [
-        ([(3, BOX, 0)], "", ""),
-        ([], "no_annotation", "no_annotation"),
-        ([(3, BOX, 0), (10, BOX, 0)], "several_annotations", ""),
-        ([(3, BOX, 0), (3, BOX, 0)], "several_annotations", "several_objects"),
-        ([(3, BOX, 0), (3, BOX, 1)], "several_annotations", ""),
-        ([(3, BOX, 1)], "crowd", "crowd"),
-        ([(10, BOX, 0)], "other_class", "other_class"),
-        ([(3, [1, 1, 9, 9], 0)], "small_box", "small_box"),
-        ([(3, [1, 1, 0, 20], 0)], "bad_box", "bad_box"),
-        ([(3, [1, 1, -5, 20], 0)], "bad_box", "bad_box"),
-        ([(3, [40, 1, 20, 20], 0)], "box_outside_image", "box_outside_image"),
-        ([(3, [-50, 1, 20, 20], 0)], "box_outside_image", "box_outside_image"),
-        ([(3, [-5, -5, 20, 20], 0)], "", ""),
+        ([(3, BOX, 0)], "", "", ""),
+        ([], "no_annotation", "no_annotation", "no_annotation"),
+        ([(3, BOX, 0), (10, BOX, 0)], "several_annotations", "", ""),
+        ([(3, BOX, 0), (3, BOX, 0)], "several_annotations", "several_objects", ""),
+        ([(3, BOX, 0), (3, BOX, 1)], "several_annotations", "", ""),
+        ([(3, BOX, 1)], "crowd", "crowd", "crowd"),
+        ([(10, BOX, 0)], "other_class", "other_class", "other_class"),
+        ([(3, [1, 1, 9, 9], 0)], "small_box", "small_box", "small_box"),
+        ([(3, [1, 1, 0, 20], 0)], "bad_box", "bad_box", "bad_box"),
+        ([(3, [1, 1, -5, 20], 0)], "bad_box", "bad_box", "bad_box"),
+        ([(3, [40, 1, 20, 20], 0)], "box_outside_image", "box_outside_image", "box_outside_image"),
+        ([(3, [-50, 1, 20, 20], 0)], "box_outside_image", "box_outside_image", "box_outside_image"),
+        ([(3, [-5, -5, 20, 20], 0)], "", "", ""),
+        ([(3, [1, 1, 2, 2], 0), (3, BOX, 0), (3, [1, 1, 0, 99], 0)], "several_annotations", "several_objects", ""),
+        ([(3, [1, 1, 9, 9], 0), (3, BOX, 1)], "several_annotations", "small_box", "small_box"),
     ],
 )
-def test_an_image_qualifies_or_has_a_reason(boxes: list[Any], only: str, one: str) -> None:
+def test_an_image_qualifies_or_has_a_reason(boxes: list[Any], only: str, one: str, every: str) -> None:
     assert reasons(world(*boxes)) == [only]
+    assert reasons(world(*boxes), instances="all") == [every]
     assert reasons(world(*boxes), instances="one_of_class") == [one]
 
 

@@ -139,6 +139,77 @@ def test_the_plane_of_every_mask_is_that_of_its_class(coco_mini: Path, tmp_path:
         assert part["classes"] == {name: planes[name] for name in WANTED["classes"]}
 
 
+def all_objects(coco: COCO, image_id: int, names: list[str], size: int) -> np.ndarray:
+    """The plane of some classes: 1 where pycocotools' masks of its objects cover half of a pixel; 255 where they do
+    not, but would with those of its crowds."""
+    unions = []
+    for iscrowd in (False, None):
+        ids = coco.getAnnIds(image_id, coco.getCatIds(catNms=names), iscrowd=iscrowd)
+        masks = [coco.annToMask(annotation) for annotation in coco.loadAnns(ids)]
+        image = coco.imgs[image_id]
+        unions.append(np.any([np.zeros((image["height"], image["width"]), bool), *masks], axis=0))
+    objects, with_crowds = (area_reduced(union, size) for union in unions)
+    return np.where(objects == 1, 1, with_crowds * np.uint8(255))
+
+
+@pytest.mark.parametrize("planes", ["per_class", "binary"])
+def test_all_objects_of_real_coco_are_in_the_planes_of_their_classes_and_crowds_are_void(
+    coco_mini: Path, tmp_path: Path, planes: str
+) -> None:
+    classes = ("person", "car", "chair")
+    wanted = WANTED | {"classes": classes, "instances": "all", "extract_planes": planes, "extract_image_size": 48}
+    account = run(dataset(coco_mini, **wanted), tmp_path / "w")
+    assert members(account) == account["source_images"] == 343
+    assert members(account, "annotations") == account["source_annotations"] == 2974
+    crowds = with_objects = kept = 0
+    for split in ("train", "val", "test"):
+        store = tensors.read(tmp_path / "w/out" / f"{split}.safetensors")
+        coco = COCO(str(coco_mini / "annotations" / f"instances_{store.source}.json"))
+        if split != "val":  # which is drawn from the same file as train
+            objects = coco.loadAnns(coco.getAnnIds(catIds=coco.getCatIds(catNms=classes), iscrowd=False))
+            with_objects += len({annotation["image_id"] for annotation in objects})
+        kept += len(store.ids)
+        for image_id, masks in zip(store.ids, store.masks, strict=True):
+            groups = [[name] for name in classes] if planes == "per_class" else [list(classes)]
+            expected = [all_objects(coco, int(image_id), names, 48) for names in groups]
+            np.testing.assert_array_equal(masks, expected, err_msg=image_id)
+            crowds += bool((masks == 255).any())
+    assert kept >= 0.75 * with_objects
+    assert with_objects > 150
+    assert crowds > 0
+
+
+def test_an_outline_without_area_among_others_costs_no_image(tmp_path: Path) -> None:
+    file = coco_file(12)
+    file["annotations"].append(
+        file["annotations"][0] | {"id": 1, "category_id": 10, "segmentation": [[4, 4, 4, 4, 4, 4]]}
+    )
+    account = run(dataset(write_set(tmp_path / "set", file), instances="all"), tmp_path / "w")
+    assert members(account) == 12
+    assert members(account, "annotations") == 13
+    left_out = sum((Counter(s["annotations"]["left_out"]) for s in account["splits"].values()), Counter())
+    assert left_out == {"no_area": 1}
+
+
+@pytest.mark.parametrize("instances", ["all", "one_of_class", "only_annotation"])
+def test_a_class_without_an_image_is_said_before_any_image_is_fetched(
+    tmp_path: Path, instances: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = coco_file(12)
+    for annotation in file["annotations"]:
+        if annotation["category_id"] == 10:
+            annotation["bbox"][2:] = [4, 4]
+    folder = write_set(tmp_path / "set", file)
+    for picture in (folder / "all").iterdir():
+        picture.unlink()
+    with pytest.raises(InputError, match=r"no such folder|is missing"):
+        run(dataset(folder, instances=instances, min_box=10, max_missing=0), tmp_path / "w")
+    assert capsys.readouterr().out.splitlines() == [
+        f"no image selected for {split} shows dust; images are left out for small_box: 6"
+        for split in ("train", "val", "test")
+    ]
+
+
 def test_the_number_of_workers_does_not_change_a_byte(tmp_path: Path) -> None:
     folder = write_set(tmp_path / "set", coco_file(40))
     written = []

@@ -14,7 +14,13 @@ from losslab.data.photos import Unusable
 
 
 def outline(value: Any, width: int = 20, height: int = 10) -> np.ndarray:
-    return rasterise(json.dumps(value).encode(), width, height)
+    """The mask of one outline. Of several, those that cover nothing are counted; of an image whose only one does, there
+    is nothing to draw."""
+    mask, empty = rasterise([json.dumps(value).encode()], width, height)
+    assert empty == (not mask.any())
+    if empty:
+        raise Unusable("no_area")
+    return mask
 
 
 SQUARE = np.zeros((10, 20), np.uint8)
@@ -40,6 +46,14 @@ def test_a_polygon_partly_outside_is_clipped() -> None:
     mask = outline([[-5, -5, 10, -5, 10, 5, -5, 5]])
     assert mask[:5, :10].all()
     assert mask.sum() == 50
+
+
+def test_the_mask_of_several_outlines_is_their_union_and_those_without_area_are_counted() -> None:
+    outlines = [[[3, 2, 6, 2, 6, 6, 3, 6]], [[4, 4, 4, 4, 4, 4]], {"size": [10, 20], "counts": compressed(SQUARE)}]
+    mask, empty = rasterise([json.dumps(value).encode() for value in outlines], 20, 10)
+    np.testing.assert_array_equal(mask, SQUARE)
+    assert empty == 1
+    assert rasterise([], 20, 10)[0].shape == (10, 20)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""COCO, or any data set in COCO's format: images with one object each, and the object's mask.
+"""COCO, or any data set in COCO's format: images with outlined objects, one or all of each image, and their masks.
 
 `fetch` reads the annotations, selects, and fetches only the selected images; `write_tensors` rasterises the outlines at
 full size and reduces both image and mask. `extract.json` accounts for every image and every annotation of the source.
@@ -59,7 +59,7 @@ class Extract(FileOptions):
 
 
 class Coco(Dataset):
-    """Images with exactly one object, from a source in COCO's format."""
+    """Images with outlined objects, from a source in COCO's format."""
 
     download: Download
     extract: Extract
@@ -108,11 +108,16 @@ class Coco(Dataset):
                 sources[origin], images, *left_out(file, reasons, np.concatenate([unfit, over]))
             )
             records[split] = file.records(chosen)
+        total = sum((Counter(part.left_out) for part in splits.values()), Counter[str]())
+        why = ", ".join(f"{reason}: {count}" for reason, count in total.most_common(4))
         for split in SPLITS:
             if not splits[split].images:
-                total = sum((Counter(part.left_out) for part in splits.values()), Counter[str]())
-                why = ", ".join(f"{reason}: {count}" for reason, count in total.most_common(4))
                 raise InputError(f"no image is selected for {split}; images are left out for {why}; see download.*")
+            shown = {o.category for image in splits[split].images for o in image.outlines if not o.crowd}
+            if absent := [name for name in options.classes if name not in shown]:
+                print(
+                    f"no image selected for {split} shows {', '.join(absent)}; images are left out for {why or 'nothing'}"
+                )
         return (
             Selection(
                 options.classes,
@@ -125,45 +130,39 @@ class Coco(Dataset):
 
     def write_tensors(self, raw: Path, out: Path) -> None:
         selection = read_selection(raw, Selection)
-        planes = ("foreground",) if self.extract.planes == "binary" else selection.classes
+        classes = selection.classes
+        planes = {"foreground": classes} if self.extract.planes == "binary" else {name: (name,) for name in classes}
         count = sum(len(split.images) for split in selection.splits.values())
         with Workers(extract, self.extract.workers, count) as workers:
-            splits = {
-                name: self._split(split, selection.classes, planes, raw, workers)
-                for name, split in selection.splits.items()
-            }
+            splits = {}
+            for name, split in selection.splits.items():
+                jobs = [Job(raw, image, tuple(planes.values()), self.extract.frame) for image in split.images]
+                splits[name] = _split(split, classes, workers.map(jobs))
             account = {"source_images": selection.source_images, "source_annotations": selection.source_annotations}
-            write_splits(out, "COCO", planes, splits, account, self.extract.max_unreadable, self.extract.frame.pad)
+            padded = self.extract.frame.pad
+            write_splits(out, "COCO", tuple(planes), splits, account, self.extract.max_unreadable, padded)
 
-    def _split(
-        self,
-        split: SplitSelection,
-        classes: tuple[str, ...],
-        planes: tuple[str, ...],
-        raw: Path,
-        workers: Workers[Job, Result],
-    ) -> SplitImages:
-        """One split's images; its annotations, and the classes of the objects, are counted as they are read."""
-        kept = dict.fromkeys(classes, 0)
-        images_left_out, outlines_left_out = Counter(split.left_out), Counter(split.annotations_left_out)
-        annotations: dict[str, Any] = {"kept": 0, "left_out": outlines_left_out}
-        frame = self.extract.frame
-        jobs = [
-            Job(raw, image, planes.index(image.category) if image.category in planes else 0, len(planes), frame)
-            for image in split.images
-        ]
 
-        def images() -> Iterator[Extracted]:
-            for image, result in zip(split.images, workers.map(jobs), strict=True):
-                if isinstance(result, str):
-                    outlines_left_out[result] += image.annotations
-                else:
-                    outlines_left_out.update(image.ignored)
-                    kept[image.category] += 1
-                    annotations["kept"] += 1
+def _split(split: SplitSelection, classes: tuple[str, ...], results: Iterator[Result]) -> SplitImages:
+    """One split's images; its annotations, and the classes of its objects, are counted as they are read."""
+    kept = dict.fromkeys(classes, 0)
+    images_left_out, outlines_left_out = Counter(split.left_out), Counter(split.annotations_left_out)
+    annotations: dict[str, Any] = {"kept": 0, "left_out": outlines_left_out}
+
+    def images() -> Iterator[Extracted]:
+        for image, result in zip(split.images, results, strict=True):
+            if isinstance(result, str):
+                outlines_left_out[result] += image.annotations
                 if result == VANISHED:
                     images_left_out[VANISHED] += 1
                 else:
                     yield image.id, result
+                continue
+            *tensors, empty = result
+            outlines_left_out.update(image.ignored | ({"no_area": empty} if empty else {}))
+            annotations["kept"] += len(image.outlines) - empty
+            for name in {outline.category for outline in image.outlines if not outline.crowd}:
+                kept[name] += 1
+            yield image.id, (tensors[0], tensors[1])
 
-        return SplitImages(split.source, images(), images_left_out, {"classes": kept, "annotations": annotations})
+    return SplitImages(split.source, images(), images_left_out, {"classes": kept, "annotations": annotations})

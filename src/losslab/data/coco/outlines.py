@@ -1,7 +1,10 @@
-"""One outline to one mask, by pycocotools; whatever cannot be drawn has a named reason.
+"""Outlines to a mask, by pycocotools; whatever cannot be drawn has a named reason.
 
 Outlines come from anywhere, so none reaches pycocotools, which is C and trusts its input, before it is checked.
 """
+
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,14 +15,22 @@ from losslab.data.photos import MAX_PIXELS, MAX_SIDE, Unusable
 from losslab.data.tensors import Array
 
 
-def rasterise(segmentation: bytes, width: int, height: int) -> Array:
-    """The mask of an outline at full size, uint8 `[height, width]` of 0 and 1, by pycocotools.
+def rasterise(segmentations: Iterable[bytes], width: int, height: int) -> tuple[Array, int]:
+    """The union of outlines at full size, uint8 `[height, width]` of 0 and 1, by pycocotools; how many cover no pixel.
 
     Raises:
-        Unusable: the outline is missing, malformed, far outside the image, or covers no pixel.
+        Unusable: an outline is missing, malformed or far outside the image.
     """
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise Unusable("too_large")
+    runs = [_runs(segmentation, width, height) for segmentation in segmentations]
+    empty = sum(not area for area in coco_mask.area(runs)) if runs else 0
+    mask: Array = coco_mask.decode(coco_mask.merge(runs)) if runs else np.zeros((height, width), np.uint8)
+    return mask, empty
+
+
+def _runs(segmentation: bytes, width: int, height: int) -> Any:
+    """One outline as pycocotools holds masks."""
     outline: Segmentation = msgspec.json.decode(segmentation, type=Segmentation)
     if not outline:
         raise Unusable("no_segmentation")
@@ -27,21 +38,16 @@ def rasterise(segmentation: bytes, width: int, height: int) -> Array:
         counts = decompress(outline.counts) if isinstance(outline.counts, str) else outline.counts
         if outline.size != (height, width) or min(counts, default=-1) < 0 or sum(counts) != width * height:
             raise Unusable("bad_rle")
-        runs = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-    else:
-        for polygon in outline:
-            # pycocotools takes four numbers for a box.
-            if len(polygon) < 6 or len(polygon) % 2:
-                raise Unusable("bad_polygon")
-            # It also walks every pixel of an edge, however far out.
-            x, y = np.array(polygon).reshape(-1, 2).T
-            if x.min() < -width or x.max() > 2 * width or y.min() < -height or y.max() > 2 * height:
-                raise Unusable("polygon_outside_image")
-        runs = coco_mask.merge(coco_mask.frPyObjects(outline, height, width))
-    mask: Array = coco_mask.decode(runs)
-    if not mask.any():
-        raise Unusable("no_area")
-    return mask
+        return coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    for polygon in outline:
+        # pycocotools takes four numbers for a box.
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise Unusable("bad_polygon")
+        # It also walks every pixel of an edge, however far out.
+        x, y = np.array(polygon).reshape(-1, 2).T
+        if x.min() < -width or x.max() > 2 * width or y.min() < -height or y.max() > 2 * height:
+            raise Unusable("polygon_outside_image")
+    return coco_mask.merge(coco_mask.frPyObjects(outline, height, width))
 
 
 def decompress(text: str) -> list[int]:

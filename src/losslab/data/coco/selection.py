@@ -18,18 +18,29 @@ from losslab.errors import InputError, did_you_mean
 from losslab.settings.schema import NonNegative, Section
 
 
+class Outline(Struct):
+    """An annotation that is drawn: an object, or a crowd, of which nobody outlined the single objects."""
+
+    category: str
+    segmentation: Raw
+    crowd: bool
+
+
 class Selected(Struct, omit_defaults=True):
-    """One image with one object."""
+    """One image with what is drawn of it."""
 
     id: int
     file: str  # below the raw folder
     width: int
     height: int
-    category: str
-    segmentation: Raw
-    annotations: int  # how many the image has, the object's own among them
-    ignored: dict[str, int]  # reason → how many of these
+    outlines: list[Outline]
+    ignored: dict[str, int]  # reason → how many of its annotations are not drawn
     lacking: str = ""  # why its source did not give it, if it did not
+
+    @property
+    def annotations(self) -> int:
+        """How many the source has of this image."""
+        return len(self.outlines) + sum(self.ignored.values())
 
 
 class SplitSelection(Struct):
@@ -54,12 +65,13 @@ class Rules(Section):
     """Which images qualify."""
 
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
-    instances: Literal["only_annotation", "one_of_class"]
-    """An image qualifies with exactly one annotation, of a wanted class; or with exactly one object of the wanted
-    classes, whatever else it shows. A crowd is an annotation, but never the object: with `only_annotation` an object
-    beside a crowd does not qualify, with `one_of_class` it does, and a crowd alone qualifies with neither."""
+    instances: Literal["only_annotation", "one_of_class", "all"]
+    """An image qualifies with exactly one annotation, of a wanted class; with exactly one object of the wanted classes,
+    whatever else it shows; or with any, all of which are drawn. A crowd is an annotation, but never the object: with
+    `only_annotation` an object beside a crowd does not qualify, with `one_of_class` it does, and a crowd alone
+    qualifies with none. With `all` a crowd of a wanted class is void there, where no object of the class is."""
     min_box: NonNegative = 0
-    """Pixels; of the object's box in the original image."""
+    """Pixels; of the object's box in the original image; with `all`, of the largest object's."""
     min_box_side: Literal["longer", "both"] = "longer"
 
 
@@ -68,8 +80,7 @@ class Verdicts:
     """One file's images judged."""
 
     reasons: NDArray[np.str_]  # [I], empty where the image qualifies
-    objects: NDArray[np.int64]  # [I], index of the image's object; of no meaning where it does not qualify
-    wanted: NDArray[np.bool_]  # [A], of a wanted class
+    drawn: NDArray[np.bool_]  # [A], whether the annotation is drawn where its image qualifies
 
 
 def judge(file: Annotations, rules: Rules) -> Verdicts:
@@ -88,27 +99,32 @@ def judge(file: Annotations, rules: Rules) -> Verdicts:
         return np.bincount(file.images[which], minlength=len(file.image_ids))
 
     annotations, of_class, objects = count(np.ones_like(wanted)), count(wanted), count(eligible)
-    chosen = np.full(len(file.image_ids), -1)
-    chosen[file.images[eligible]] = np.flatnonzero(eligible)
-    boxes = np.vstack([file.boxes, np.zeros((1, 4))])[chosen]  # the zeros are for -1
-    left, top, width, height = boxes.T
+    boxes = np.vstack([file.boxes, np.zeros((1, 4))])  # the zeros are of an image without an object
+    (left, top, width, height), (across, down) = boxes.T, np.vstack([file.sizes[file.images], [1, 1]]).T
     side = np.maximum(width, height) if rules.min_box_side == "longer" else np.minimum(width, height)
-    outside = (left >= file.sizes[:, 0]) | (top >= file.sizes[:, 1]) | (left + width <= 0) | (top + height <= 0)
-    several = ("several_annotations", annotations > 1)
-    if rules.instances == "one_of_class":
-        several = ("several_objects", objects > 1)
+    outside = (left >= across) | (top >= down) | (left + width <= 0) | (top + height <= 0)
+    bad = ~(np.isfinite(boxes).all(axis=1) & (width > 0) & (height > 0))
+    # By its largest object whose box is right: of several indices that are put in one place, the last stays.
+    by_size = np.argsort(np.where(bad | outside, -1, side)[:-1], kind="stable")
+    by_size = by_size[eligible[by_size]]
+    chosen = np.full(len(file.image_ids), -1)
+    chosen[file.images[by_size]] = by_size
     reasons = [
         ("no_annotation", annotations == 0),
-        *([several] if rules.instances == "only_annotation" else []),
+        ("several_annotations", (annotations > 1) & (rules.instances == "only_annotation")),
         ("other_class", of_class == 0),
         ("crowd", objects == 0),
-        several,
-        ("bad_box", ~(np.isfinite(boxes).all(axis=1) & (width > 0) & (height > 0))),
-        ("box_outside_image", outside),
-        ("small_box", side < rules.min_box),
+        ("several_objects", (objects > 1) & (rules.instances == "one_of_class")),
+        ("bad_box", bad[chosen]),
+        ("box_outside_image", outside[chosen]),
+        ("small_box", side[chosen] < rules.min_box),
     ]
     names, conditions = zip(*reasons, strict=True)
-    return Verdicts(np.select(conditions, [np.array(name) for name in names], np.array("")), chosen, wanted)
+    drawn = wanted
+    if rules.instances != "all":
+        drawn = np.zeros_like(wanted)
+        drawn[chosen[chosen >= 0]] = True
+    return Verdicts(np.select(conditions, [np.array(name) for name in names], np.array("")), drawn)
 
 
 def selected(file: Annotations, verdicts: Verdicts, indices: NDArray[np.int64], folder: str) -> list[Selected]:
@@ -117,31 +133,32 @@ def selected(file: Annotations, verdicts: Verdicts, indices: NDArray[np.int64], 
     Raises:
         InputError: an outline that is neither polygons nor an RLE.
     """
-    ignored = _ignored(file, verdicts, indices)
+    annotations: dict[int, list[int]] = {int(index): [] for index in indices}
+    for annotation in np.flatnonzero(np.isin(file.images, indices)).tolist():
+        annotations[int(file.images[annotation])].append(annotation)
+
+    def outlines(index: int) -> list[Outline]:
+        return [
+            Outline(file.names[file.categories[a]], file.segmentation(a), bool(file.crowd[a]))
+            for a in annotations[index]
+            if verdicts.drawn[a]
+        ]
+
+    def ignored(index: int) -> dict[str, int]:
+        others = [a for a in annotations[index] if not verdicts.drawn[a]]
+        return dict(Counter("crowd" if file.crowd[a] else "other_class" for a in others))
+
     return [
         Selected(
             id=int(file.image_ids[index]),
             file=f"images/{folder}/{file.file_names[index]}",
             width=int(file.sizes[index, 0]),
             height=int(file.sizes[index, 1]),
-            category=file.names[file.categories[verdicts.objects[index]]],
-            segmentation=file.segmentation(int(verdicts.objects[index])),
-            annotations=1 + sum(ignored[int(index)].values()),
-            ignored=ignored[int(index)],
+            outlines=outlines(index),
+            ignored=ignored(index),
         )
-        for index in indices
+        for index in indices.tolist()
     ]
-
-
-def _ignored(file: Annotations, verdicts: Verdicts, indices: NDArray[np.int64]) -> dict[int, dict[str, int]]:
-    """For each image, how many of its annotations are not its object, and why."""
-    counts: dict[int, Counter[str]] = {int(index): Counter() for index in indices}
-    others = np.isin(file.images, indices)
-    others[verdicts.objects[indices]] = False
-    for annotation in np.flatnonzero(others):
-        reason = "crowd" if file.crowd[annotation] else "other_class"
-        counts[int(file.images[annotation])][reason] += 1
-    return {index: dict(count) for index, count in counts.items()}
 
 
 def left_out(
