@@ -29,6 +29,7 @@ def test_images_are_written_and_the_others_counted_and_listed(tmp_path: Path) ->
         "splits": {"val": {"kept": 2, "left_out": {"not_drawn": 3, "damaged": 2}}},
         "unreadable": [{"split": "val", "id": number, "reason": "damaged"} for number in (1, 3)],
         "classes": {"val": {"one": {"images": 2, "share": 1.0}}},
+        "absent_classes": {"val": []},
     }
     split = tensors.read(tmp_path / "val.safetensors")
     assert (split.ids, split.classes, split.dataset, split.source) == (("0", "2"), ("one",), "set", "theirs")
@@ -36,7 +37,7 @@ def test_images_are_written_and_the_others_counted_and_listed(tmp_path: Path) ->
 
 
 def test_there_is_no_list_where_every_image_is_known_to_be_readable(tmp_path: Path) -> None:
-    assert write(tmp_path, most=None).keys() == {"source_images", "splits", "classes"}
+    assert write(tmp_path, most=None).keys() == {"source_images", "splits", "classes", "absent_classes"}
 
 
 def test_too_many_unreadable_images_are_an_error_that_lists_them_over_all_splits(tmp_path: Path) -> None:
@@ -117,7 +118,10 @@ def test_a_class_that_a_split_lacks_is_said(tmp_path: Path, capsys: pytest.Captu
     splits = {name: SplitImages(name, [("0", image(*classes))]) for name, classes in shown.items()}
     write_splits(tmp_path, "set", ["both", "taught", "new", "none"], splits, {})
     assert capsys.readouterr().out.splitlines() == [
+        "set: new: in no training image, so that nothing can learn it",
+        "set: none: in no training image, so that nothing can learn it",
         "set: taught: in no test image, so that it is left out of every mean",
-        "set: new: in no training image, only in test: nothing can learn it",
-        "set: none: in no training image, nowhere in the data",
+        "set: none: in no test image, so that it is left out of every mean",
     ]
+    absent = json.loads((tmp_path / "extract.json").read_text())["absent_classes"]
+    assert absent == {"train": ["new", "none"], "val": ["taught", "new", "none"], "test": ["taught", "none"]}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losslab.comparison.loss_results import Comparison, LossResult
+from losslab.data.tensors import BACKGROUND
 from losslab.evaluation.aggregates import Floats, class_iou_draws
 from losslab.evaluation.formulas import iou
 from losslab.results.standings import RANKED_BY
@@ -25,7 +26,8 @@ def analyse(comparison: Comparison, confidence: float) -> dict[str, Any]:
     An object is what one image shows of one class: area and IoU are those of the class's pixels together. Objects are
     small, medium or large by terciles of the areas in the test set, so each third is a third of the objects whatever
     the image size (COCO's bounds of 32² and 96² pixels would call nearly everything small in a 64-pixel image). The
-    value of a size is the mean IoU of its objects; pixels predicted where a class is absent belong to no object.
+    value of a size is the mean IoU of its objects; pixels predicted where a class is absent belong to no object, and
+    background is none.
     """
     rule = comparison.rule
     classes: list[dict[str, Any]] = []
@@ -69,8 +71,10 @@ def _classes(result: LossResult, rule: str) -> dict[str, Floats]:
 
 def _sizes(result: LossResult, rule: str, confidence: float) -> list[dict[str, Any]]:
     """A row per size, the same objects for every loss and seed."""
-    counts = result.scores.counts[rule].astype(np.float64)  # [S, N, C, 4]
-    areas = counts[0, ..., 0] + counts[0, ..., 2] if result.values else np.zeros((0, 0))  # [N, C]
+    tables = result.scores.counts  # a loss without scores has none of this rule
+    counts = tables[rule].astype(np.float64) if result.values else np.zeros((1, 0, 0, 4))  # [S, N, C, 4]
+    areas = counts[0, ..., 0] + counts[0, ..., 2]  # [N, C]
+    areas[:, [name == BACKGROUND for name in result.scores.classes]] = 0
     object_iou = iou(*np.moveaxis(counts[..., :3], -1, 0))
     rows = []
     for size, group in zip(SIZES, size_groups(areas), strict=True):

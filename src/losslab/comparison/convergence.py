@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from losslab.evaluation.aggregates import Floats
-from losslab.results.history import Row
+from losslab.results.history import JUDGED_BY, Row
 
 LEARNED = 0.5
 """A run has learned a class if it reaches this share of the IoU of the run that is best at it."""
@@ -43,11 +43,11 @@ def unlearned(class_iou: Mapping[str, Floats], classes: Sequence[str]) -> dict[s
 
 
 def rising(rows: Iterable[Row]) -> float:
-    """By how much validation mIoU (tuned threshold, mean over seeds) rose in the last part of the training; 0 where a
-    run has one epoch alone."""
+    """By how much validation mIoU (by the rule that ranks, mean over seeds) rose in the last part of the training; 0
+    where a run has one epoch alone."""
     curves: dict[int, list[float]] = {}
     for row in rows:
-        if (row.split, row.metric) == ("val", "miou_tuned"):
+        if row.split == "val" and row.metric in JUDGED_BY:
             curves.setdefault(row.seed, []).append(row.value)
     rises = []
     for curve in curves.values():

@@ -1,5 +1,6 @@
 """Everything that the losses scored with one network on one data set, drawn again and again, ready to be compared."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -108,7 +109,9 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
         resamplers[images] = resampler
         values: dict[tuple[str, str], Floats] = {}
         for threshold in table.counts if table.seeds else ():
-            drawn = metrics.compute(Draws(table.counts[threshold], edges.values[threshold], resampler.sums))
+            tables_of_rule = table.counts[threshold], edges.values[threshold]
+            exclusive = threshold == scores.ARGMAX
+            drawn = metrics.compute(Draws(*tables_of_rule, resampler.sums, table.classes, exclusive))
             values |= {(metric, threshold): array for metric, array in drawn.items()}
         rows = history.read(paths.history_file(cell))
         seeds = plan.seeds_of(cell)
@@ -126,7 +129,7 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
     }
     for loss, unlearned in convergence.unlearned(learned, common[1]).items():
         results[loss].unlearned = unlearned
-    compared.remarks = _lines(plan, results)
+    compared.remarks = _lines(plan, results) + _untaught(dataset)
     return compared
 
 
@@ -162,3 +165,15 @@ def _lines(plan: ComparePlan, results: dict[str, LossResult]) -> list[str]:
         absent = [name for name, (tp, _, fn, _) in zip(common.scores.classes, counts, strict=True) if tp + fn == 0]
         lines += [f"{name}: no pixel in the test set; the class is left out of every mean" for name in absent]
     return lines
+
+
+def _untaught(dataset: str) -> list[str]:
+    """A line for each class that the training images lack, as the extraction found."""
+    path = paths.TENSORS / dataset / "extract.json"
+    if not path.is_file():
+        return []
+    try:
+        absent = json.loads(path.read_text(encoding="utf-8")).get("absent_classes", {}).get("train", [])
+        return [f"{name}: in no training image; it counts as a class that no loss has learned" for name in absent]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None

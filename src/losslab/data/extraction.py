@@ -133,9 +133,14 @@ def write_splits(
         accounts[name] = {"kept": len(writer.ids), "left_out": left_out, **split.account}
     listing = {} if max_unreadable is None else {"unreadable": unreadable}
     shares = {name: each.by_class(classes) for name, each in content.items()}
-    write_json(out / "extract.json", {**account, "splits": accounts, **listing, "classes": shares})
-    for line in absences(shares):
-        tqdm.write(f"{dataset}: {line}")
+    absent = {split: [name for name in classes if not of[name]["images"]] for split, of in shares.items()}
+    write_json(
+        out / "extract.json", {**account, "splits": accounts, **listing, "classes": shares, "absent_classes": absent}
+    )
+    for name in absent.get("train", []):
+        tqdm.write(f"{dataset}: {name}: in no training image, so that nothing can learn it")
+    for name in absent.get("test", []):
+        tqdm.write(f"{dataset}: {name}: in no test image, so that it is left out of every mean")
 
 
 @dataclass
@@ -168,21 +173,3 @@ class Content:
             name: {"images": images, "share": share}
             for name, images, share in zip(classes, self.images.tolist(), shares.tolist(), strict=True)
         }
-
-
-def absences(shares: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
-    """A line for each class that is nowhere in the training images, or nowhere in the test images.
-
-    Args:
-        shares: split → class → `images`, as extract.json has them.
-    """
-    lines = []
-    for name, of_class in shares.get("train", {}).items():
-        held = {split: classes[name]["images"] for split, classes in shares.items() if name in classes}
-        if not of_class["images"]:
-            rest = [split for split, images in held.items() if images]
-            where = f"only in {' and '.join(rest)}: nothing can learn it" if rest else "nowhere in the data"
-            lines.append(f"{name}: in no training image, {where}")
-        elif not held.get("test", 1):
-            lines.append(f"{name}: in no test image, so that it is left out of every mean")
-    return lines

@@ -20,7 +20,7 @@ from losslab.evaluation.planes import most_probable, planes
 from losslab.inference import devices, model_file
 from losslab.inference.forward import predict_batches
 from losslab.inference.model_file import Model
-from losslab.results import boundary_scores, confusions, history, paths, predictions, scores
+from losslab.results import boundary_scores, history, paths, predictions, scores
 from losslab.results.files import atomic_folder
 from losslab.settings.params import Evaluate
 from losslab.settings.plans import EvaluatePlan
@@ -50,7 +50,7 @@ def evaluate_seeds(plan: EvaluatePlan) -> None:
         boundary_scores.write(folder / paths.boundaries_file(cell).name, split.ids, split.classes, edges)
         if split.exclusive:
             pairs = {seed: each.confusion for seed, each in scored.items()}
-            confusions.write(folder / paths.confusion_file(cell).name, split.classes, pairs)
+            scores.write_confusion(folder / paths.confusion_file(cell).name, split.classes, pairs)
 
 
 @dataclass(frozen=True)

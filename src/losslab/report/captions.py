@@ -10,13 +10,15 @@ from losslab.data import tensors
 from losslab.evaluation.metrics import METRICS
 from losslab.report.evidence import Evidence
 from losslab.report.figures import curves, images, results
-from losslab.results.standings import RANKED_BY
+from losslab.results import paths, scores
+from losslab.results.standings import RANKED_BY, RULES
 
 MOST_LOSSES = 8
 """Columns of predictions in a grid: the best ones, or the images get too small."""
 RANKING = METRICS[RANKED_BY].title
 VALIDATED = METRICS["miou"].title
 IMAGE_DICE = METRICS["image_dice"].title
+GAIN = " The distance between full and empty point is what tuning the threshold on validation is worth."
 
 
 class Picture(NamedTuple):
@@ -38,8 +40,8 @@ def pictures(evidence: Evidence, rows: int) -> Iterator[Picture]:
     if measured:
         yield Picture(
             "leaderboard",
-            f"Test {RANKING} of every loss: mean over seeds, and interval over seeds and test images. The distance "
-            "between full and empty point is what tuning the threshold on validation is worth.",
+            f"Test {RANKING} of every loss: mean over seeds, and interval over seeds and test images."
+            + (GAIN if e.rule == "tuned" else ""),
             results.leaderboard_dots(e.board),
         )
     if any(row.delta is not None for row in measured):
@@ -55,7 +57,7 @@ def pictures(evidence: Evidence, rows: int) -> Iterator[Picture]:
         yield Picture(
             "image_dice",
             f"How {IMAGE_DICE} is spread over the test images, all seeds together, with the median.",
-            results.dice_distribution(scored, e.losses),
+            results.dice_distribution(scored, e.losses, RULES[e.rule]),
         )
     yield Picture(
         "miou_curves",
@@ -81,6 +83,7 @@ def pictures(evidence: Evidence, rows: int) -> Iterator[Picture]:
             f"{setting.images:,} training images with seed {setting.seed}.",
             curves.tuning_curves({str(each): values for each, values in tried.items()}),
         )
+    yield from _confusion(e)
     yield from _grids(e, rows)
     chosen = tensors.spread(e.test, rows)
     yield Picture(
@@ -107,13 +110,13 @@ def _analysed(e: Evidence) -> Iterator[Picture]:
     if a.get("classes"):
         yield Picture(
             "classes",
-            "Test IoU of every class at the tuned threshold: mean over seeds, with its interval.",
-            results.class_scores(a["classes"], e.losses),
+            f"Test IoU of every class, {RULES[e.rule]}: mean over seeds, with its interval.",
+            results.class_scores(a["classes"], e.losses, RULES[e.rule]),
         )
     if a.get("sizes"):
         yield Picture(
             "sizes",
-            "Mean IoU of objects by their area, tuned threshold, with its interval. A third of the objects is in each "
+            f"Mean IoU of objects by their area, {RULES[e.rule]}, with its interval. A third of the objects is in each "
             "size; an object is all that an image shows of a class.",
             results.size_scores(a["sizes"], e.losses),
         )
@@ -123,6 +126,19 @@ def _analysed(e: Evidence) -> Iterator[Picture]:
             f"{family['name']}: test {RANKING} along {family['x_label']}, with intervals.",
             results.family_curve(family, e.board),
         )
+
+
+def _confusion(e: Evidence) -> Iterator[Picture]:
+    loss = next((row.loss for row in e.ranked if row.loss in e.seeds), None)
+    if not e.test.exclusive or loss is None:
+        return
+    classes, tables = scores.read_confusion(paths.confusion_file(e.cell(loss)))
+    yield Picture(
+        "confusion",
+        f"Which class {loss} takes for which, all seeds and test images together: of the known pixels of each true "
+        "class (row) the share that is predicted as each class (column).",
+        results.confusion_matrix(np.sum(list(tables.values()), axis=0), classes),
+    )
 
 
 def _grids(e: Evidence, rows: int) -> Iterator[Picture]:
@@ -148,8 +164,8 @@ def _grids(e: Evidence, rows: int) -> Iterator[Picture]:
             continue
         yield Picture(
             f"images_{name}",
-            f"Test images {which}{', mean over losses' if name != 'disagree' else ''}; first seed of each loss, tuned "
-            "threshold. Right, missed and false pixels of all classes.",
+            f"Test images {which}{', mean over losses' if name != 'disagree' else ''}; first seed of each loss, "
+            f"{RULES[e.rule]}. Right, missed and false pixels of all classes.",
             images.outcome_grid(
                 e.test.images[chosen],
                 e.truth(chosen),

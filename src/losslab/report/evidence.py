@@ -59,6 +59,11 @@ class Evidence:
         return {loss: seeds for loss, seeds in scored.items() if seeds}
 
     @property
+    def rule(self) -> str:
+        """The threshold rule that losses are ranked by."""
+        return ranking_rule([row.threshold for row in self.board])
+
+    @property
     def ranked(self) -> list[Standing]:
         """The row that ranks each loss, best first, losses without a model last."""
         return [row for row in self.board if row.decisive]

@@ -20,7 +20,7 @@ from losslab.report.figures import style
 from losslab.report.image_atlas import browser
 from losslab.results import paths
 from losslab.results.files import atomic_file, atomic_folder
-from losslab.results.standings import RANKED_BY
+from losslab.results.standings import RANKED_BY, RULES
 from losslab.settings.plans import ReportPlan
 
 ATLAS_BYTES = 5_500_000
@@ -79,6 +79,8 @@ def _board(shown: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
         "verdict": shown.verdict,
         "remarks": shown.analysis.get("remarks") or [],
         "ranked": shown.ranked,
+        "rule": shown.rule,
+        "rules": [rule for rule in RULES if any(row.threshold == rule for row in shown.board)],
         "cells": {(row.loss, row.metric, row.threshold): row for row in shown.board},
         "chances": {loss: (chance, headline.chance(chance)) for loss, chance in shown.verdict.chances.items()},
         "colours": {loss: look.colour for loss, look in style.looks(shown.losses).items()},
@@ -103,6 +105,7 @@ def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
         metrics={name: metric for name, metric in METRICS.items() if name in measured},
         ranking=METRICS[RANKED_BY],
         ranked_by=RANKED_BY,
+        rules=RULES,
         beside={name: m for name, m in METRICS.items() if m.headline and name != RANKED_BY},
         confidence=f"{100 * plan.params.compare.confidence:.3g}",
         made_with=provenance.made_with(plan),

@@ -39,6 +39,11 @@ def read(path: Path) -> list[Row]:
         raise tables.damaged(path, error) from None
 
 
+JUDGED_BY = ("miou_tuned", "miou_argmax")
+"""Validation mIoU by the rule that ranks: at the tuned threshold or, where classes exclude each other, of the most
+probable class. A history has one of the two."""
+
+
 def diverged_step(rows: Iterable[Row], seed: int) -> int | None:
     """The step at which the run of `seed` diverged, or none."""
     return next((row.step for row in rows if row.seed == seed and row.metric == "diverged"), None)

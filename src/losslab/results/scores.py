@@ -1,4 +1,5 @@
-"""The scores of one loss: a table `seed,image,class,threshold,tp,fp,fn,tn` of pixel counts, and arrays made from it."""
+"""The scores of one loss: a table `seed,image,class,threshold,tp,fp,fn,tn` of pixel counts, and arrays made from it;
+where classes exclude each other also a table `seed,true,predicted,pixels` of which was taken for which."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ Counts = NDArray[np.int64]
 Number = TypeVar("Number", np.int64, np.float64)
 COUNTS = ("tp", "fp", "fn", "tn")
 """Pixels: true and false positives, false and true negatives."""
+CONFUSION = ("seed", "true", "predicted", "pixels")
 INDEX = ("seed", "image", "class", "threshold")
 THRESHOLDS = ("fixed", "tuned")
 """How probabilities become masks where classes may overlap: by comparing them with two thresholds."""
@@ -104,3 +106,33 @@ def read_table(
         raise tables.damaged(path, error) from None
     by_threshold = {threshold: values[:, i] for i, threshold in enumerate(rules)}
     return numbers_of_seeds, tuple(images), tuple(classes), by_threshold
+
+
+def write_confusion(path: Path, classes: Sequence[str], pairs: Mapping[int, Counts]) -> None:
+    """Write a row for each seed, true class and predicted class, from `pairs[seed]` `[C, C]`: known pixels of all test
+    images."""
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for seed, table in pairs.items():
+            for true, row in zip(classes, table.tolist(), strict=True):
+                for predicted, pixels in zip(classes, row, strict=True):
+                    yield seed, true, predicted, pixels
+
+    tables.write(path, CONFUSION, rows())
+
+
+def read_confusion(path: Path) -> tuple[tuple[str, ...], dict[int, Counts]]:
+    """The classes, and each seed's table `[C, C]`: pixels of a class (row) that were taken for a class (column).
+
+    Raises:
+        InputError: the file is missing, is not such a table, or lacks rows.
+    """
+    rows = tables.read(path, CONFUSION)
+    seeds, classes, predicted = (list(dict.fromkeys(row[i] for row in rows)) for i in range(3))
+    try:
+        if predicted != classes or len(rows) != len(seeds) * len(classes) ** 2:
+            raise ValueError("rows are missing or doubled")
+        values = np.array([int(row[3]) for row in rows], np.int64).reshape(len(seeds), len(classes), len(classes))
+        return tuple(classes), dict(zip(map(int, seeds), values, strict=True))
+    except (ValueError, OverflowError) as error:
+        raise tables.damaged(path, error) from None

@@ -15,6 +15,10 @@ RANKED_BY = "miou"
 """The metric that losses are ranked by, one where higher is better: the verdict and the champion go by it."""
 
 
+RULES = {"tuned": "tuned threshold", "fixed": "threshold 0.5", "argmax": "most probable class"}
+"""Threshold rules in words."""
+
+
 def ranking_rule(rules: Sequence[str]) -> str:
     """The threshold rule that losses are ranked by: argmax where classes exclude each other, else the tuned one."""
     return "argmax" if "argmax" in rules else "tuned"

@@ -44,13 +44,13 @@ def choose(cells: Mapping[Cell, Sequence[Run]], rows: Sequence[Standing]) -> tup
     if not ranked:
         return None
     best = max(ranked, key=lambda row: row.low or 0.0)
-    tuned: dict[int, float] = {}
+    miou: dict[int, float] = {}
     cell = Cell(best.dataset, best.network, best.loss)
     for line in history.read(paths.history_file(cell)):
-        if (line.split, line.metric) == ("val", "miou_tuned"):
-            tuned[line.seed] = max(line.value, tuned.get(line.seed, 0.0))
+        if line.split == "val" and line.metric in history.JUDGED_BY:
+            miou[line.seed] = max(line.value, miou.get(line.seed, 0.0))
     candidates = [run for run in cells[cell] if paths.model_file(run.cell, run.seed).is_file()]
-    return (max(candidates, key=lambda run: tuned.get(run.seed, 0.0)), best) if candidates else None
+    return (max(candidates, key=lambda run: miou.get(run.seed, 0.0)), best) if candidates else None
 
 
 def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Standing) -> None:

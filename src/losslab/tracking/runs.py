@@ -57,7 +57,7 @@ def write(
     run: Run,
     rows: Sequence[Row],
     final: Mapping[str, float],
-    draw_sample: Callable[[Path], None] | None,
+    draw: Callable[[Path], None] | None,
     device: str | None,
 ) -> None:
     """Log what MLflow does not have yet.
@@ -66,7 +66,7 @@ def write(
         run: which run.
         rows: its history so far.
         final: test metrics by name.
-        draw_sample: draws a figure of test images, to be kept beside new scores.
+        draw: fills a folder with figures of test images, to be kept beside new scores.
         device: name of the device, if the run is being trained by this process.
     """
     client, experiment = store.connect(run.cell.dataset)
@@ -90,10 +90,11 @@ def write(
         tags["device"] = device
     log(client, known, batch, tags)
     _spent.pop(run.key, None)
-    if new and draw_sample:
+    if new and draw:
         with tempfile.TemporaryDirectory() as folder:
-            draw_sample(Path(folder, "sample.png"))
-            client.log_artifact(run_id, str(Path(folder, "sample.png")))
+            draw(Path(folder))
+            for path in sorted(Path(folder).iterdir()):
+                client.log_artifact(run_id, str(path))
     status = "FAILED" if diverged else "FINISHED"
     # Ended when training did: a later call, such as evaluate's, leaves the time as it is.
     if (done or diverged or final) and known.info.status != status:

@@ -8,7 +8,7 @@ from losslab.evaluation.metrics import METRICS
 from losslab.results import paths
 from losslab.results.files import digest
 from losslab.results.runs import Run
-from losslab.results.standings import RANKED_BY, Standing
+from losslab.results.standings import RANKED_BY, RULES, Standing, ranking_rule
 from losslab.settings.plans import Cell
 from losslab.tracking import champion, store
 from losslab.tracking.runs import find, log
@@ -64,9 +64,9 @@ def _write_figures(client: "MlflowClient", experiment: str, dataset: str, rows: 
 
 def _table(rows: Sequence[Standing]) -> str:
     """The leaderboard in Markdown, best first."""
-    metric = METRICS[RANKED_BY]
+    metric, rule = METRICS[RANKED_BY], RULES[ranking_rule([row.threshold for row in rows])]
     lines = [
-        f"| network | loss | test {metric.title}, tuned threshold | interval | seeds | verdict |",
+        f"| network | loss | test {metric.title}, {rule} | interval | seeds | verdict |",
         "|---|---|---|---|---|---|",
     ]
     for row in sorted((row for row in rows if row.decisive), key=lambda row: row.mean or 0.0, reverse=True):

@@ -87,11 +87,11 @@ def _write(
     rows: Sequence[Row],
     *,
     final: Mapping[str, float] | None = None,
-    draw_sample: Callable[[Path], None] | None = None,
+    draw: Callable[[Path], None] | None = None,
     device: str | None = None,
 ) -> bool:
     own = [row for row in rows if row.seed == run.seed]
-    done = _attempt(lambda: runs.write(run, own, final or {}, draw_sample, device), SECONDS_FOR_RUN)
+    done = _attempt(lambda: runs.write(run, own, final or {}, draw, device), SECONDS_FOR_RUN)
     if not done:
         runs.forget(run)  # what arrived is not known
     return done
@@ -116,16 +116,18 @@ def _sync_files(cell: Cell, its_runs: Sequence[Run]) -> bool:
         which = [table.seeds.index(run.seed)]
         values: dict[str, float] = {}
         for threshold, counts in table.counts.items():
-            draws = Draws(counts[which], edges.values[threshold][which], unweighted)
+            of_run = counts[which], edges.values[threshold][which]
+            draws = Draws(*of_run, unweighted, table.classes, threshold == scores.ARGMAX)
             values |= {f"test_{metric}_{threshold}": value.item() for metric, value in metrics.compute(draws).items()}
-        by_class = class_iou(table.counts["tuned"][which])[0]
+        rule = standings.ranking_rule(list(table.counts))
+        by_class = class_iou(table.counts[rule][which])[0]
         values |= {
-            f"test_iou_tuned_{name}": value for name, value in zip(table.classes, by_class.tolist(), strict=True)
+            f"test_iou_{rule}_{name}": value for name, value in zip(table.classes, by_class.tolist(), strict=True)
         }
         final = {name: round(value, 6) for name, value in values.items() if value == value}  # no NaN
-        if metadata:
+        if metadata and rule == "tuned":
             final["threshold"] = metadata["threshold"]
-        done &= _write(run, rows, final=final, draw_sample=partial(_draw_sample, cell, run.seed))
+        done &= _write(run, rows, final=final, draw=partial(_draw, cell, run.seed))
     return done
 
 
@@ -177,20 +179,25 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
         raise errors[0]
 
 
-def _draw_sample(cell: Cell, seed: int, path: Path) -> None:
-    from losslab.report.figures import images
+def _draw(cell: Cell, seed: int, folder: Path) -> None:
+    """Into a folder: a sample of predictions and, where classes exclude each other, which was taken for which."""
+    from losslab.report.figures import images, results, style
 
     split = tensors.read(paths.split_file(cell.dataset, "test"))
     masks = predictions.read(paths.predictions_file(cell, seed), split.images.shape[-1])
     chosen = tensors.spread(split, SAMPLE_IMAGES)
     shown = [c for c, name in enumerate(split.classes) if name != tensors.BACKGROUND]
     images.prediction_grid(
-        path,
+        folder / "sample.png",
         split.images[chosen],
         split.masks_of(chosen)[:, shown],
         {f"{cell.loss} seed {seed}": masks[chosen][:, shown]},
         [split.ids[index] for index in chosen],
     )
+    if split.exclusive:
+        classes, tables = scores.read_confusion(paths.confusion_file(cell))
+        scores.write_confusion(folder / "confusion.csv", classes, {seed: tables[seed]})
+        style.save(results.confusion_matrix(tables[seed], classes), folder / "confusion.png")
 
 
 def _metadata(path: Path) -> dict[str, Any]:

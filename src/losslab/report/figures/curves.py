@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from losslab.evaluation.metrics import METRICS
 from losslab.report.figures.style import HALF, SOFT, Look, legend_below, looks, new_figure, styled
 from losslab.results.history import Row, diverged_step
+from losslab.results.standings import RULES
 
 Histories = Mapping[str, Sequence[Row]]
 Curve = dict[float, list[float]]
@@ -68,11 +69,13 @@ def normalised_curves(histories: Histories) -> Figure:
 
 @styled
 def miou_curves(histories: Histories) -> Figure:
-    """Validation mIoU by epoch, tuned threshold and 0.5: mean over seeds, band from the lowest to the highest seed."""
+    """Validation mIoU by epoch, by each threshold rule: mean over seeds, band from the lowest to the highest seed."""
     figure = new_figure(HALF, 3.4)
     shared: Axes | None = None
-    for place, (metric, title) in enumerate((("miou_tuned", "tuned threshold"), ("miou", "threshold 0.5"))):
-        axes = figure.add_subplot(1, 2, place + 1, title=title, xlabel="epoch", sharey=shared)
+    logged = {row.metric for rows in histories.values() for row in rows}
+    panels = [("miou_argmax", "argmax")] if "miou_argmax" in logged else [("miou_tuned", "tuned"), ("miou", "fixed")]
+    for place, (metric, rule) in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), place + 1, title=RULES[rule], xlabel="epoch", sharey=shared)
         shared = shared or axes
         curves = {loss: _curve(rows, "val", metric, "epoch") for loss, rows in histories.items()}
         look = looks(list(histories))
@@ -82,7 +85,8 @@ def miou_curves(histories: Histories) -> Figure:
                 _band(axes, curves[loss], look[loss], loss)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     figure.axes[0].set(ylabel=f"validation {METRICS['miou'].title}", ylim=(0, None))
-    figure.axes[1].tick_params(labelleft=False)
+    for axes in figure.axes[1:]:
+        axes.tick_params(labelleft=False)
     legend_below(figure)
     return figure
 

@@ -21,7 +21,7 @@ from losslab.report.figures.style import (
     signed,
     styled,
 )
-from losslab.results.standings import RANKED_BY, Standing
+from losslab.results.standings import RANKED_BY, RULES, Standing
 
 Record = Mapping[str, Any]
 """A row of analysis.json: `loss`, what it is about, and `mean`, `low`, `high` or None."""
@@ -34,20 +34,18 @@ MOST_BARS = 60
 
 @styled
 def leaderboard_dots(results: Sequence[Standing]) -> Figure:
-    """Test mIoU of each loss with its interval, tuned threshold and 0.5, best at the top; results in that order."""
+    """Test mIoU of each loss with its interval by each threshold rule, best at the top; results in that order."""
     measured = [row for row in results if row.metric == RANKED_BY and row.mean is not None]
-    tuned = [row for row in measured if row.decisive]
-    place = {row.loss: len(tuned) - 1 - i for i, row in enumerate(tuned)}
+    ranked = [row for row in measured if row.decisive]
+    place = {row.loss: len(ranked) - 1 - i for i, row in enumerate(ranked)}
     figure, axes = _rows_of(list(place), f"test {RANKING.title} with interval")
-    for threshold, shift, face, label in (
-        ("tuned", 0.14, PALETTE[0], "tuned threshold"),
-        ("fixed", -0.18, PAPER, "threshold 0.5"),
-    ):
+    for threshold, label in _rules(measured):
+        shift, face = (-0.18, PAPER) if threshold == "fixed" else (0.14, PALETTE[0])
         for row in measured:
             if row.threshold == threshold and row.loss in place:
                 y = place[row.loss] + shift
                 _whisker(axes, y, row.mean, row.low, row.high, PALETTE[0], face, label)
-                if threshold == "tuned":
+                if row.decisive:
                     axes.annotate(RANKING.text(row.mean), (row.high or row.mean or 0, y), (5, 0), va="center",
                                   textcoords="offset points", fontsize=9)  # fmt: skip
                 label = ""
@@ -76,12 +74,12 @@ def difference_forest(results: Sequence[Standing], baseline: str) -> Figure:
 
 
 @styled
-def class_scores(classes: Sequence[Record], losses: Sequence[str]) -> Figure:
-    """IoU of every class and loss, tuned threshold: bars with intervals, or shades where there are too many."""
+def class_scores(classes: Sequence[Record], losses: Sequence[str], rule: str = RULES["tuned"]) -> Figure:
+    """IoU of every class and loss by a threshold rule: bars with intervals, or shades where there are too many."""
     names = list(dict.fromkeys(row["class"] for row in classes))
     if len(names) * len(losses) > MOST_BARS:
-        return _shades(classes, losses, names)
-    return _bars(classes, losses, "class", names, names, "test IoU, tuned threshold")
+        return _shades(classes, losses, names, rule)
+    return _bars(classes, losses, "class", names, names, f"test IoU, {rule}")
 
 
 @styled
@@ -111,14 +109,17 @@ def threshold_gain(gains: Sequence[Record]) -> Figure:
 
 
 @styled
-def dice_distribution(dice: Mapping[str, NDArray[np.float64]], losses: Sequence[str]) -> Figure:
+def dice_distribution(
+    dice: Mapping[str, NDArray[np.float64]], losses: Sequence[str], rule: str = RULES["tuned"]
+) -> Figure:
     """Image Dice of all test images and seeds, one ridge a loss; a tick at the median.
 
     Args:
         dice: loss → values in [0, 1], NaN left out; from the top down.
         losses: all of the grid, for their colours.
+        rule: the threshold rule in words.
     """
-    figure, axes = _rows_of(list(dice), f"{METRICS['image_dice'].title}, tuned threshold", step=0.5)
+    figure, axes = _rows_of(list(dice), f"{METRICS['image_dice'].title}, {rule}", step=0.5)
     edges = np.linspace(0, 1, 41)
     look = looks(losses)
     shares = {loss: np.histogram(v[~np.isnan(v)], edges)[0] / max((~np.isnan(v)).sum(), 1) for loss, v in dice.items()}
@@ -140,19 +141,44 @@ def dice_distribution(dice: Mapping[str, NDArray[np.float64]], losses: Sequence[
 
 @styled
 def family_curve(family: Record, results: Sequence[Standing]) -> Figure:
-    """Test mIoU along a parameter in which a family of losses differ, with intervals: tuned threshold and 0.5."""
+    """Test mIoU along a parameter in which a family of losses differ, with intervals, by each threshold rule."""
     figure = new_figure(HALF, 3.3)
     axes = figure.add_subplot(xlabel=family["x_label"], ylabel=f"test {RANKING.title}")
     members = sorted(family["members"], key=lambda member: float(member["x"]))
     measured = {(row.loss, row.threshold): row for row in results if row.metric == RANKED_BY and row.mean is not None}
-    for threshold, face, label in (("tuned", PALETTE[0], "tuned threshold"), ("fixed", PAPER, "threshold 0.5")):
+    for threshold, label in _rules(list(measured.values())):
         points = [(m["x"], measured[m["loss"], threshold]) for m in members if (m["loss"], threshold) in measured]
         x, mean = [x for x, _ in points], np.array([row.mean for _, row in points], float)
         low, high = (np.array([getattr(row, end) for _, row in points], float) for end in ("low", "high"))
-        axes.errorbar(x, mean, np.maximum([mean - low, high - mean], 0), color=PALETTE[0], marker="o", mfc=face,
-                      capsize=3, lw=1.3, ls="-" if threshold == "tuned" else "--", label=label)  # fmt: skip
+        axes.errorbar(x, mean, np.maximum([mean - low, high - mean], 0), color=PALETTE[0], marker="o", label=label,
+                      mfc=PAPER if threshold == "fixed" else PALETTE[0], capsize=3, lw=1.3,
+                      ls="--" if threshold == "fixed" else "-")  # fmt: skip
     legend_below(figure)
     return figure
+
+
+@styled
+def confusion_matrix(pixels: NDArray[np.int64], classes: Sequence[str]) -> Figure:
+    """Of the pixels of each true class, a row of `[C, C]`, the share that each class is predicted for, a column."""
+    shares = pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
+    shares[pixels.sum(axis=1) == 0] = np.nan
+    side = 0.55 if len(classes) <= 12 else 0.24
+    figure = new_figure(max(3.2, 2.0 + side * len(classes)), max(2.8, 1.6 + side * len(classes)))
+    axes = figure.add_subplot(xlabel="predicted", ylabel="true")
+    image = axes.imshow(shares, vmin=0, vmax=1, cmap="cividis", interpolation="none")
+    for row, column in np.argwhere(shares >= 0.005) if len(classes) <= 12 else ():
+        text, colour = f"{100 * shares[row, column]:.0f}", "black" if shares[row, column] > 0.6 else "white"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(range(len(classes)), classes, fontsize=8)
+    axes.grid(False)
+    figure.colorbar(image, label="share of the true class", shrink=0.8)
+    return figure
+
+
+def _rules(rows: Sequence[Standing]) -> list[tuple[str, str]]:
+    """The threshold rules of the rows, that which ranks first, and their words."""
+    return [(rule, words) for rule, words in RULES.items() if any(row.threshold == rule for row in rows)]
 
 
 def _rows_of(names: Sequence[str], label: str, step: float = 0.42) -> tuple[Figure, Axes]:
@@ -202,7 +228,7 @@ def _bars(
     return figure
 
 
-def _shades(classes: Sequence[Record], losses: Sequence[str], names: Sequence[str]) -> Figure:
+def _shades(classes: Sequence[Record], losses: Sequence[str], names: Sequence[str], rule: str) -> Figure:
     mean = {(row["loss"], row["class"]): row["mean"] for row in classes}
     table = np.array([[mean.get((loss, name), np.nan) for loss in losses] for name in names], float)
     figure = new_figure(max(4.5, 2.6 + 0.3 * len(losses)), 1.2 + 0.17 * len(names))
@@ -211,5 +237,5 @@ def _shades(classes: Sequence[Record], losses: Sequence[str], names: Sequence[st
     axes.set_xticks(range(len(losses)), losses, rotation=60, ha="right")
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.grid(False)
-    figure.colorbar(image, label="test IoU, tuned threshold", shrink=min(1.0, 12 / len(names)))
+    figure.colorbar(image, label=f"test IoU, {rule}", shrink=min(1.0, 12 / len(names)))
     return figure
