@@ -115,9 +115,8 @@ class Coco(Dataset):
                 raise InputError(f"no image is selected for {split}; images are left out for {why}; see download.*")
             shown = {o.category for image in splits[split].images for o in image.outlines if not o.crowd}
             if absent := [name for name in options.classes if name not in shown]:
-                print(
-                    f"no image selected for {split} shows {', '.join(absent)}; images are left out for {why or 'nothing'}"
-                )
+                names = ", ".join(absent)
+                print(f"no image selected for {split} shows {names}; images are left out for {why or 'nothing'}")
         return (
             Selection(
                 options.classes,
