@@ -15,7 +15,14 @@ from losslab.training.loop import Data, Progress
 
 
 def settings(**keys: Any) -> Train:
-    common = {"seeds": [0], "epochs": 3, "batch_size": 2, "schedule": "constant", "flips": False, "keep": "last"}
+    common = {
+        "seeds": [0],
+        "epochs": 3,
+        "batch_size": 2,
+        "schedule": "constant",
+        "augment": {"flips": False},
+        "keep": "last",
+    }
     machine = {"precision": "float32", "device": "cpu", "threads": 1, "deterministic": True}
     optimizer = {"kind": "adamw", "lr": 0.01, "weight_decay": 0.1}
     return Train.model_validate({**common, **machine, "optimizer": optimizer, **keys})
