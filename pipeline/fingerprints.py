@@ -34,6 +34,9 @@ NOT_CALLED = {
 """Stage → modules that its kinds import for another stage: a download looks into no image, and extraction, which reads
 what the download left, fetches nothing."""
 
+SETTINGS_OF_OTHERS = ("options", "pretrained", "train")
+"""Keys of a network or loss whose content names no kind of the package."""
+
 
 class Project:
     """The Python modules below some source roots, such as `["src", "."]`.
@@ -196,8 +199,9 @@ def _kinds(spec: Any) -> Iterator[str]:
     if isinstance(spec, Mapping):
         if isinstance(spec.get("kind"), str):
             yield spec["kind"]
-        for value in spec.values():
-            yield from _kinds(value)
+        for key, value in spec.items():
+            if key not in SETTINGS_OF_OTHERS:
+                yield from _kinds(value)
     elif isinstance(spec, list):
         for value in spec:
             yield from _kinds(value)

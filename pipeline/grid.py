@@ -40,16 +40,16 @@ def main() -> None:
     settings = params.load()
     ray = _connect()
     task = _task(ray, settings, options)
-    dvc.show("repro", "--pull", "extract")
+    dvc.show("repro", "--pull", "extract", "weights")
     _restore()
     out_of_date = dvc.out_of_date()
     grid = plans.cells(settings.grid)
     cells = [cell for cell in grid if not out_of_date.isdisjoint(dvc.of_cell(cell))]
     trained = {stage for cell in cells for stage in dvc.of_cell(cell)} - out_of_date
-    dvc.show("push", "--run-cache", "plan", "extract", *sorted(trained))
+    dvc.show("push", "--run-cache", "plan", "extract", "weights", *sorted(trained))
 
     commit = ray.put(_commit())
-    waiting = {task.remote(commit, cell.dataset, dvc.of_cell(cell), _handed_on()): cell for cell in cells}
+    waiting = {task.remote(commit, _before(cell), dvc.of_cell(cell), _handed_on()): cell for cell in cells}
     said = {}
     with tqdm(total=len(grid), initial=len(grid) - len(cells), desc="train, evaluate") as bar, _cancelled(ray, waiting):
         while waiting:
@@ -71,7 +71,7 @@ def main() -> None:
     dvc.show("repro")
 
 
-def work(commit: bytes, dataset: str, stages: list[str], environment: dict[str, str]) -> str:
+def work(commit: bytes, before: list[str], stages: list[str], environment: dict[str, str]) -> str:
     """Run `stages` on a worker; what was printed if that failed, nothing if all went well.
 
     Ray sends this function by value, being of `__main__`: a worker has losslab's environment and not this file.
@@ -95,12 +95,17 @@ def work(commit: bytes, dataset: str, stages: list[str], environment: dict[str, 
 
         subprocess.run(["tar", "-xf", "-", "-C", folder], input=commit, check=True)
         # All tensors: the identity of a run, by which MLflow knows it, asks for more than a stage's own dependencies.
-        if failed := failure("pull", "plan", f"extract@{dataset}"):
+        if failed := failure("pull", *before):
             return failed
         # Of the run-cache, which grows, the driver has already asked for these stages.
         failed = failure("repro", "--single-item", "--pull", "--no-run-cache", *stages)
         pushed = failure("push", "--run-cache", *stages)  # also after a failure: a training outlives its evaluation's
         return failed or pushed
+
+
+def _before(cell: plans.Cell) -> list[str]:
+    """DVC's names of the stages whose outputs those of a cell read."""
+    return ["plan", f"extract@{cell.dataset}", f"weights@{cell.network}"]
 
 
 def _options() -> argparse.Namespace:

@@ -25,6 +25,7 @@ from losslab.settings.plans import (
     Plan,
     ReportPlan,
     TrainPlan,
+    WeightsPlan,
     cells,
     seeds_of,
 )
@@ -87,12 +88,19 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         for stage in (DownloadPlan, ExtractPlan):
             options = {key: spec[key] for key in ("kind", stage.stage)}
             written[stage.path(dataset)] = stage(dataset=options, **used(stage.stage, kind))
+    for name in settings.grid.networks:
+        pretrained = settings.networks[name].get("pretrained")
+        # Without any, the stage does nothing, and no edit of its code is to run it again.
+        code = used("weights") if pretrained else {"code": ""}
+        written[WeightsPlan.path(name)] = WeightsPlan(pretrained=pretrained, **code)
     train_code = {}
     for cell in cells(settings.grid):
         network, loss = settings.networks[cell.network], settings.losses[cell.loss]
         kinds = _kinds(settings, cell)
         common: dict[str, Any] = dict(zip(("dataset", "network", "loss"), cell.names, strict=True))
         train = settings.train.model_copy(update={"seeds": seeds_of(cell, settings.train.seeds, settings.grid)})
+        if "pretrained" not in network:  # an encoder that starts at random is to learn
+            train = train.model_copy(update={"freeze": 0, "encoder_lr_factor": 1.0})
         common |= {"network_spec": network, "loss_spec": loss, "train": train, "cpu_precision": cpu_precision}
         trained = TrainPlan(**common, **used("train", kinds))
         train_code[str(cell)] = trained.code
@@ -120,6 +128,7 @@ def prune(settings: Params) -> None:
         _keep(root, grid)
     for root in (paths.RAW, paths.TENSORS):
         _keep(root, [Path(dataset) for dataset in settings.grid.datasets])
+    _keep(paths.WEIGHTS, [Path(network) for network in settings.grid.networks])
 
 
 def _keep(root: Path, wanted: Iterable[Path]) -> None:

@@ -36,7 +36,7 @@ def main() -> None:
         end_with_parent()  # of make: a make that was killed ends nothing
     recover.check_repository()
     recover.main()
-    dvc.show("repro", "extract")
+    dvc.show("repro", "extract", "weights")
     settings = ReportPlan.read().params
     out_of_date = dvc.out_of_date()
     waiting = {

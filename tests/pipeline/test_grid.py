@@ -84,7 +84,7 @@ def ran_here(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
 
 
-BEFORE, AFTER = ["plan", "download@shapes", "extract@shapes"], ["compare", "report"]
+BEFORE, AFTER = ["plan", "download@shapes", "extract@shapes", "weights@unet"], ["compare", "report"]
 
 
 def test_two_nodes_train_and_the_driver_has_what_a_local_run_gives(

@@ -26,7 +26,7 @@ AFTER = {"compare", "report"}
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A repository in which `dvc repro` has run once, from the package index to the report; not to be changed."""
     project = new_repository(tmp_path_factory.mktemp("repository") / "project")
-    everything = {"plan", "download@shapes", "extract@shapes", *AFTER}
+    everything = {"plan", "download@shapes", "extract@shapes", "weights@unet", *AFTER}
     everything |= {f"{stage}@shapes-unet-{loss}" for stage in ("train", "evaluate") for loss in ("bce", "dice")}
     assert set(project.repro()) == everything
     return project

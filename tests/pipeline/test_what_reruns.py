@@ -215,7 +215,7 @@ SETTINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     ),
     "a network added": (
         lambda p: add(p, "networks", "small", {"kind": "unet", "width": 4, "levels": 2}),
-        ["train/*/small", "evaluate/*/small", "compare", "report"],
+        ["weights/small", "train/*/small", "evaluate/*/small", "compare", "report"],
     ),
     "an option of a network": (
         lambda p: p["networks"]["unet"].update(width=8),

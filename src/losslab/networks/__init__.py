@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from losslab.networks.pretrained import Pretrained
 from losslab.settings.registry import Registry
 
 KINDS = {
@@ -20,7 +21,9 @@ KINDS = {
     "unet": "unet:UNet",
 }
 
-registry: Registry[nn.Module] = Registry(__name__, KINDS, given=("in_channels", "classes"), adapter="foreign")
+registry: Registry[nn.Module] = Registry(
+    __name__, KINDS, given=("in_channels", "classes"), adapter="foreign", common={"pretrained": Pretrained}
+)
 
 
 def build(kind: str, *, in_channels: int = 3, classes: int, **options: Any) -> nn.Module:

@@ -107,6 +107,7 @@ class Adapted(nn.Module):
             raise InputError(f"networks: {kind} gives a {type(self.network).__name__} in place of an nn.Module")
 
     @any_size
+    @any_size
     def forward(self, x: Tensor) -> Tensor:
         try:
             logits = logits_of(self.network(x))

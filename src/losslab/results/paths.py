@@ -7,6 +7,7 @@ from losslab.settings.plans import Cell
 
 RAW = Path("data/raw")
 TENSORS = Path("data/tensors")
+WEIGHTS = Path("data/weights")
 RESULTS = Path("results")
 TRAIN = RESULTS / "train"
 EVALUATE = RESULTS / "evaluate"
@@ -32,6 +33,11 @@ def split_file(dataset: str, split: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path}: not found; run `dvc repro`")
     return path
+
+
+def weights_file(network: str) -> Path:
+    """Where `weights` leaves what a network starts from; there is none if it starts at random."""
+    return WEIGHTS / network / "weights.safetensors"
 
 
 def model_file(cell: Cell, seed: int) -> Path:

@@ -89,6 +89,10 @@ class Train(Section):
     average: Literal["none", "ema"] = "none"
     """The weights that are validated and kept: those of the last step, or their exponential moving average."""
     augment: Augment = Augment()
+    freeze: Annotated[int, Field(ge=0)] = 0
+    """Epochs in which the encoder of a network with pretrained weights stays as it started, its statistics too."""
+    encoder_lr_factor: Positive = 1.0
+    """Times the learning rate is that of such an encoder."""
     input: Literal["normalised", "raw"] = "normalised"
     """Images of zero mean and unit deviation per channel, or their values 0–255."""
     overfit: Count | None = None

@@ -113,6 +113,14 @@ class ExtractPlan(Plan):
     """Its `kind` and `extract`."""
 
 
+class WeightsPlan(Plan):
+    """What one network starts from."""
+
+    stage = "weights"
+    pretrained: Spec | None
+    """Its `pretrained`; None: random weights."""
+
+
 class TrainPlan(Plan):
     """How one cell is trained."""
 

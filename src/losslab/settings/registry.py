@@ -10,7 +10,7 @@ the package's kinds are; the package's `adapter` makes the rest fit.
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any, Generic, Protocol, TypeVar, cast, get_type_hints
@@ -44,6 +44,7 @@ class Registry(Generic[T]):
         given: constructor arguments that the program gives, so that params.yaml may not.
         own: "module:Class" of the package; subclasses from elsewhere are used as its kinds are.
         adapter: module of the package that makes everything else from elsewhere fit; an `Adapter`.
+        common: keys that a spec of every kind may have, which others than the kind itself read.
     """
 
     package: str
@@ -51,6 +52,7 @@ class Registry(Generic[T]):
     given: tuple[str, ...] = ()
     own: str = ""
     adapter: str = ""
+    common: Mapping[str, type[Section]] = field(default_factory=dict)
 
     def resolve(self, kind: str) -> type[T]:
         """The class of `kind`; a `pydantic.ValidationError` that names the nearest kind if there is none."""
@@ -99,11 +101,17 @@ class Registry(Generic[T]):
         Raises:
             pydantic.ValidationError: as `check`.
         """
+        common = {key: section.model_validate(spec[key]) for key, section in self.common.items() if spec.get(key)}
+        beside = {key: section.model_dump(mode="json") for key, section in common.items()}
+        spec = self._of_kind(spec)
         if adapted := self._adapted(spec.get("kind")):
             adapter, named = adapted
-            return adapter.complete(spec, named)
+            return adapter.complete(spec, named) | beside
         options = self._plain(self.check(spec))
-        return {"kind": spec["kind"], **options}
+        return {"kind": spec["kind"], **options} | beside
+
+    def _of_kind(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in spec.items() if key not in self.common}
 
     def _plain(self, value: Any) -> Any:
         if isinstance(value, BaseModel):
@@ -111,9 +119,7 @@ class Registry(Generic[T]):
         if isinstance(spec := getattr(value, "spec", None), Mapping):  # made by an adapter
             return dict(spec)
         if is_dataclass(value) and not isinstance(value, type):
-            return {"kind": self._kind_of(value)} | {
-                field.name: self._plain(getattr(value, field.name)) for field in fields(value)
-            }
+            return {"kind": self._kind_of(value)} | {f.name: self._plain(getattr(value, f.name)) for f in fields(value)}
         if isinstance(value, Mapping):
             return {key: self._plain(item) for key, item in value.items()}
         return [self._plain(item) for item in value] if isinstance(value, list | tuple) else value
@@ -124,7 +130,8 @@ class Registry(Generic[T]):
         return next(kinds, None) or allowed.path_of(type(value))
 
     def build(self, spec: Mapping[str, Any], **given: Any) -> T:
-        """An object from a mapping of `kind` and its options, checked as in `check`."""
+        """An object from a mapping of `kind` and its options, checked as in `check`; `common` keys are left."""
+        spec = self._of_kind(spec)
         if adapted := self._adapted(spec.get("kind")):
             adapter, named = adapted
             return cast(T, adapter.build(spec, named, **given))

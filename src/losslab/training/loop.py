@@ -22,7 +22,7 @@ from losslab.inference.forward import Normalisation, forward, predict_batches
 from losslab.losses import Loss
 from losslab.results.history import Row
 from losslab.settings.params import SGD, AdamW, Train
-from losslab.training import cuda_graphs, processes
+from losslab.training import cuda_graphs, fine_tuning, processes
 from losslab.training.augmentation import Augmentation
 from losslab.training.averaging import MovingAverage
 from losslab.training.batches import Resident, Streamed
@@ -129,7 +129,7 @@ def train(
         return value.detach()
 
     run: cuda_graphs.Step = step
-    if settings.cuda_graphs and cuda_graphs.possible(device):
+    if settings.cuda_graphs and not settings.freeze and cuda_graphs.possible(device):
         run = cuda_graphs.Replayed(step, optimizer, device)
 
     with tqdm(
@@ -149,6 +149,8 @@ def train(
             keys = None if keys is None else keys[order].to(device)
             losses = torch.zeros(steps, device=device)
             network.train()
+            if settings.freeze:
+                fine_tuning.hold(network, progress.epoch < settings.freeze)
             for index, batch in enumerate(train_set.epoch(order, share)):
                 value = run(*batch, flips[:, index], None if keys is None else keys[index])
                 schedule.step()
@@ -249,11 +251,12 @@ def training_rows(losses: Tensor, seed: int, epoch: int, first: int) -> list[Row
 
 def build_optimizer(network: nn.Module, settings: Train) -> torch.optim.Optimizer:
     """The optimiser that params.yaml names, fused into one kernel."""
+    parameters = fine_tuning.groups(network, settings)
     match settings.optimizer:
         case AdamW(lr=lr, weight_decay=decay):
-            return torch.optim.AdamW(network.parameters(), lr, weight_decay=decay, fused=True)
+            return torch.optim.AdamW(parameters, lr, weight_decay=decay, fused=True)
         case SGD(lr=lr, momentum=momentum, weight_decay=decay):
-            return torch.optim.SGD(network.parameters(), lr, momentum=momentum, weight_decay=decay, fused=True)
+            return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=decay, fused=True)
 
 
 def build_schedule(
@@ -261,8 +264,9 @@ def build_schedule(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Learning rate per step: up and down once over the whole run (Smith and Topin, 2018), or constant."""
     if settings.schedule == "one_cycle":
+        highest = [group["lr"] for group in optimizer.param_groups]
         return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, settings.optimizer.lr, total_steps=settings.epochs * steps + 1, cycle_momentum=False
+            optimizer, highest, total_steps=settings.epochs * steps + 1, cycle_momentum=False
         )
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 

@@ -1,24 +1,27 @@
 """Train every seed of one cell: from files to files."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 from losslab import losses, networks
 from losslab.data import tensors
 from losslab.inference import devices, model_file
 from losslab.inference.forward import Normalisation
 from losslab.losses import Loss
+from losslab.networks import pretrained
+from losslab.networks.pretrained import Pretrained
 from losslab.results import checkpoints, history, paths, runs
 from losslab.results.files import atomic_folder
 from losslab.results.history import Row
 from losslab.results.runs import Run
 from losslab.settings.params import Spec, Train
 from losslab.settings.plans import TrainPlan
-from losslab.training import processes
+from losslab.training import fine_tuning, processes
 from losslab.training.batches import fits
 from losslab.training.loop import Data, Progress, train
 
@@ -35,7 +38,7 @@ def train_seeds(plan: TrainPlan, on_epoch: OnEpoch) -> None:
         data = prepared(splits["train"], splits["val"], settings, device)
         classes = splits["train"].classes
         loss = loss_for(splits["train"], plan.loss_spec)
-        build_network = partial(networks.registry.build, plan.network_spec, in_channels=3, classes=len(classes))
+        build_network, data = network_for(plan, len(classes), data)
         done: list[tuple[Run, Progress]] = []
         for run in runs.of(plan):
             progress = processes.from_first(restore(run.key))
@@ -103,6 +106,18 @@ def prepared(train: tensors.Split, val: tensors.Split, settings: Train, device: 
     validation = (images, truth) if settings.overfit else (mapped(val.images), mapped(val.truth))
     void = train.has_void or val.has_void
     return Data(images, truth, *validation, normalise, device, streamed, len(train.classes), void)
+
+
+def network_for(plan: TrainPlan, classes: int, data: Data) -> tuple[Callable[[], nn.Module], Data]:
+    """What builds the network of a plan, and the data normalised as its weights want it, if it starts from some."""
+    build: Callable[[], nn.Module]
+    build = partial(networks.registry.build, plan.network_spec, in_channels=3, classes=classes)
+    if "pretrained" not in plan.network_spec:
+        return build, data
+    weights, file = Pretrained.model_validate(plan.network_spec["pretrained"]), paths.weights_file(plan.network)
+    if plan.train.input == "normalised":
+        data = replace(data, normalise=Normalisation(*pretrained.normalisation(file, weights)))
+    return fine_tuning.started(build, file, weights, str(plan.cell)), data
 
 
 def loss_for(split: tensors.Split, spec: Spec) -> Loss:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from losslab.results.files import verify
 
 PINNED = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==([A-Za-z0-9][A-Za-z0-9.+!]*)")
 SOURCE = re.compile(r"(.+)-([^-]+)(?:\.tar\.gz|\.tgz|\.tar\.bz2|\.tar\.xz|\.tar|\.zip)")
+WHEEL = re.compile(r"([^-]+)-([^-]+)(?:-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl")
 MAX_PAGE = 1 << 26  # bytes of an index's page of one package
 MAX_PACKAGE = 1 << 32
 ASK_PIP = """
@@ -39,8 +40,14 @@ def is_package(source: str) -> bool:
     return PINNED.fullmatch(source) is not None
 
 
-def fetch_package(requirement: str, folder: Path, sha256: str) -> Path:
-    """Download the source distribution of a pinned package, such as `dlstudio==1.0.9`, into `folder`; its path there.
+def fetch_package(requirement: str, folder: Path, sha256: str, kinds: Sequence[re.Pattern[str]] = (SOURCE,)) -> Path:
+    """Download a pinned package, such as `dlstudio==1.0.9`, into `folder`; its path there.
+
+    Args:
+        requirement: the package's name and version.
+        folder: gets the file.
+        sha256: of the file.
+        kinds: `SOURCE` for its source distribution, `WHEEL` for a wheel.
 
     Raises:
         InputError: the index cannot be reached, has no such package, or gives a file with another checksum.
@@ -57,7 +64,7 @@ def fetch_package(requirement: str, folder: Path, sha256: str) -> Path:
             for link in _links(options, name, fetcher, Path(work, "page")):
                 url, fragment = urldefrag(link)
                 file = unquote(urlsplit(url).path).rpartition("/")[2]
-                if not _is_source(file, name, version):
+                if not _is_of(file, name, version, kinds):
                     continue
                 # A page may leave a file's checksum out; a file of which it says another is not asked for.
                 kind, _, said = fragment.partition("=")
@@ -68,7 +75,11 @@ def fetch_package(requirement: str, folder: Path, sha256: str) -> Path:
                 verify(Path(work, file), sha256, file)
                 return Path(work, file).replace(folder / file)
             raise InputError(
-                f"its sha256 is {others[0]}, not {sha256}" if others else "it has no such source distribution"
+                f"its sha256 is {others[0]}, not {sha256}"
+                if others
+                else "it has no such file"
+                if WHEEL in kinds
+                else "it has no such source distribution"
             )
         except InputError as error:
             reason = re.sub(r"//[^/@\s]*@", "//", str(error))  # an index's address may hold a password
@@ -146,8 +157,8 @@ class _Page(HTMLParser):
             self.links.append(joined)
 
 
-def _is_source(file: str, name: str, version: str) -> bool:
-    parts = SOURCE.fullmatch(file)
+def _is_of(file: str, name: str, version: str, kinds: Sequence[re.Pattern[str]]) -> bool:
+    parts = next((match for kind in kinds if (match := kind.fullmatch(file))), None)
     return parts is not None and _normalised(parts[1]) == name and parts[2].lower() == version.lower()
 
 
