@@ -109,13 +109,13 @@ def test_labels_of_background_alone_show_nothing(tmp_path: Path) -> None:
 
 
 def test_a_class_that_a_split_lacks_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def image(*shown: int) -> tuple[np.ndarray, np.ndarray]:
+    def image(shade: int, *shown: int) -> tuple[np.ndarray, np.ndarray]:
         masks = np.zeros((4, 2, 2), np.uint8)
         masks[list(shown), 0] = 1
-        return PIXELS[0], masks
+        return PIXELS[0] + np.uint8(shade), masks
 
     shown = {"train": (0, 1), "val": (0,), "test": (0, 2)}
-    splits = {name: SplitImages(name, [("0", image(*classes))]) for name, classes in shown.items()}
+    splits = {name: SplitImages(name, [("0", image(k, *classes))]) for k, (name, classes) in enumerate(shown.items())}
     write_splits(tmp_path, "set", ["both", "taught", "new", "none"], splits, {})
     assert capsys.readouterr().out.splitlines() == [
         "set: new: in no training image, so that nothing can learn it",
@@ -125,3 +125,34 @@ def test_a_class_that_a_split_lacks_is_said(tmp_path: Path, capsys: pytest.Captu
     ]
     absent = json.loads((tmp_path / "extract.json").read_text())["absent_classes"]
     assert absent == {"train": ["new", "none"], "val": ["taught", "new", "none"], "test": ["taught", "none"]}
+
+
+def of_seed(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.random.default_rng(seed).integers(0, 256, (3, 4, 4), np.uint8), np.ones((1, 4, 4), np.uint8)
+
+
+def in_two_splits() -> dict[str, SplitImages]:
+    """Test has an image of train and one of val; train has one of its own twice, which is none of a test's business."""
+    seeds = {"train": (0, 1, 1), "val": (2, 3), "test": (4, 0, 3)}
+    return {name: SplitImages(name, [(seed, of_seed(seed)) for seed in of]) for name, of in seeds.items()}
+
+
+def test_an_image_that_is_in_two_splits_is_an_error_that_names_both(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        write_splits(tmp_path, "set", ["one"], in_two_splits(), {}, 0, max_duplicates=1)
+    assert str(error.value) == (
+        "set: 2 images are in two splits, more than extract.max_duplicates (1): test 0 is train 0, test 3 is val 3;"
+        " a loss that learns them by heart would seem the best: take them out of one split, or allow them"
+    )
+
+
+@pytest.mark.parametrize("most", [2, None])
+def test_images_in_two_splits_that_are_allowed_are_said_and_listed(
+    tmp_path: Path, most: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_splits(tmp_path, "set", ["one"], in_two_splits(), {}, 0, max_duplicates=most)
+    assert json.loads((tmp_path / "extract.json").read_text())["duplicates"] == [
+        {"split": "test", "id": "0", "same_as": "train 0"},
+        {"split": "test", "id": "3", "same_as": "val 3"},
+    ]
+    assert "set: 2 in two splits: test 0 is train 0, test 3 is val 3" in capsys.readouterr().out

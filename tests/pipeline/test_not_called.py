@@ -14,6 +14,7 @@ import coco_world
 import flowers_world
 import mask_world
 import pytest
+import yolo_world
 
 from losslab import data
 from pipeline.fingerprints import NOT_CALLED
@@ -52,6 +53,11 @@ def coco(path: Path, shapes: Path) -> dict[str, Any]:
     return {"kind": "coco", **made.model_dump()}
 
 
+def yolo(path: Path, shapes: Path) -> dict[str, Any]:
+    download = {"source": str(yolo_world.write(path))}
+    return {"kind": "yolo", "download": download, "extract": {"image_size": 16, "workers": 1}}
+
+
 @contextmanager
 def calls() -> Iterator[set[str]]:
     """Names of the modules whose functions are called in the block, in threads that it starts too."""
@@ -71,7 +77,7 @@ def calls() -> Iterator[set[str]]:
         threading.setprofile(before)
 
 
-@pytest.mark.parametrize("made", [shapes_files, masks, colours, flowers, coco])
+@pytest.mark.parametrize("made", [shapes_files, masks, colours, flowers, coco, yolo])
 def test_what_is_left_out_is_not_called(
     made: Callable[[Path, Path], dict[str, Any]], tmp_path: Path, shapes: Path
 ) -> None:

@@ -18,6 +18,7 @@ KINDS = {
     "flowers17": "mask_files.flowers17:Flowers17",
     "mask_folder": "mask_files.mask_folder:MaskFolder",
     "purdue_shapes": "purdue_shapes:PurdueShapes",
+    "yolo": "yolo.dataset:Yolo",
 }
 
 registry: Registry[Dataset] = Registry(__name__, KINDS, own="dataset:Dataset")

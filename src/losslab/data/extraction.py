@@ -3,6 +3,7 @@
 All kinds of data sets are written here; a kind says which images there are and what each is like.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ class FileOptions(Section):
     """Whether images are stretched to that size, or keep their shape and are padded; padding is void."""
     max_unreadable: NonNegativeInt = 10
     """Images that may be missing, damaged or at odds with their masks; they are left out and listed."""
+    max_duplicates: NonNegativeInt = 0
+    """Images of one split that may be in another too, pixel for pixel; they are listed, and more are an error: to be
+    tested on what one was trained on tells nothing."""
     workers: Count | None = None
     """Processes; none: one for each processor. The result is the same."""
 
@@ -81,6 +85,7 @@ def write_splits(
     account: Mapping[str, Any],
     max_unreadable: int | None = None,
     padded: bool = False,
+    max_duplicates: int | None = None,
 ) -> None:
     """Fill `out` with the tensors of every split and extract.json.
 
@@ -96,14 +101,16 @@ def write_splits(
         max_unreadable: how many images may have a reason in place of pixels; they are listed. None: every image is
             known to be readable, and there is no such list.
         padded: whether images were padded to their size.
+        max_duplicates: how many images may be in two splits; None: any number, which is said.
 
     Raises:
-        InputError: too many images are unreadable, no image of a split is left, or the images for training or for
-            validation show nothing of any class.
+        InputError: too many images are unreadable, too many are in two splits, no image of a split is left, or the
+            images for training or for validation show nothing of any class.
     """
     unreadable: list[dict[str, Any]] = []
     accounts: dict[str, Any] = {}
     content = {name: Content.of(len(classes)) for name in splits}
+    duplicates = Duplicates()
     for name, split in splits.items():
         reasons: Counter[str] = Counter()
         path = out / f"{name}.safetensors"
@@ -115,6 +122,7 @@ def write_splits(
                         continue
                     writer.append(str(image_id), *result)
                     content[name].add(result[1])
+                    duplicates.add(name, str(image_id), result[0])
                     continue
                 reasons[result] += 1
                 unreadable.append({"split": name, "id": image_id, "reason": result})
@@ -131,7 +139,10 @@ def write_splits(
                     " is empty; see the data set's params"
                 )
         accounts[name] = {"kept": len(writer.ids), "left_out": left_out, **split.account}
-    listing = {} if max_unreadable is None else {"unreadable": unreadable}
+    duplicates.check(dataset, max_duplicates)
+    listing: dict[str, Any] = {} if max_unreadable is None else {"unreadable": unreadable}
+    if duplicates.listed:
+        listing["duplicates"] = duplicates.listed
     shares = {name: each.by_class(classes) for name, each in content.items()}
     absent = {split: [name for name in classes if not of[name]["images"]] for split, of in shares.items()}
     write_json(
@@ -141,6 +152,39 @@ def write_splits(
         tqdm.write(f"{dataset}: {name}: in no training image, so that nothing can learn it")
     for name in absent.get("test", []):
         tqdm.write(f"{dataset}: {name}: in no test image, so that it is left out of every mean")
+
+
+class Duplicates:
+    """Images that are in two splits, by a digest of their pixels as they were extracted."""
+
+    def __init__(self) -> None:
+        self.first: dict[bytes, tuple[str, str]] = {}
+        self.listed: list[dict[str, str]] = []
+
+    def add(self, split: str, image_id: str, image: Array) -> None:
+        """Look whether an earlier split has this image `[3, H, W]`, too."""
+        digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+        other, its_id = self.first.setdefault(digest, (split, image_id))
+        if other != split:
+            self.listed.append({"split": split, "id": image_id, "same_as": f"{other} {its_id}"})
+
+    def check(self, dataset: str, most: int | None) -> None:
+        """Say if there are any.
+
+        Raises:
+            InputError: there are more than `most`.
+        """
+        if not self.listed:
+            return
+        examples = ", ".join("{split} {id} is {same_as}".format(**entry) for entry in self.listed[:5])
+        count = len(self.listed)
+        if most is not None and count > most:
+            raise InputError(
+                f"{dataset}: {count} image{'s are' if count > 1 else ' is'} in two splits, more than"
+                f" extract.max_duplicates ({most}): {examples}; a loss that learns them by heart would seem the best:"
+                " take them out of one split, or allow them"
+            )
+        tqdm.write(f"{dataset}: {count} in two splits: {examples}")
 
 
 @dataclass

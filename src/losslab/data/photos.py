@@ -93,6 +93,17 @@ def read_image(path: Path, width: int, height: int, frame: Frame | int) -> Array
         return np.ascontiguousarray(framed(np.asarray(small), frame, rows, columns).transpose(2, 0, 1))
 
 
+def turned_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image, turned as its EXIF orientation says; its pixels are not read.
+
+    Raises:
+        Unusable: there is no such file, it is empty, no image or too large.
+    """
+    with opened(path) as image:
+        width, height = image.size
+        return (height, width) if image.getexif().get(ORIENTATION, 1) in {5, 6, 7, 8} else (width, height)
+
+
 def read_photo(path: Path) -> Image.Image:
     """The whole image in RGB, turned as its EXIF orientation says.
 
@@ -170,6 +181,13 @@ def reduce_mask(mask: Array, frame: Frame | int) -> Array:
     rows, columns = frame.content(*mask.shape[::-1])
     small = (2 * _covered(mask, rows, columns) >= mask.size).astype(np.uint8)
     return framed(small, frame, rows, columns, VOID)
+
+
+def empty_mask(width: int, height: int, frame: Frame) -> Array:
+    """What `reduce_mask` makes of a mask of nothing but 0."""
+    rows, columns = frame.content(width, height)
+    nothing = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    return framed(nothing, frame, rows, columns, VOID)
 
 
 def reduce_labels(labels: Array, frame: Frame | int) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from losslab.data.coco.outlines import rasterise
 from losslab.data.coco.selection import Selected
-from losslab.data.photos import Frame, Unusable, framed, read_image, reduce_mask
+from losslab.data.photos import Frame, Unusable, empty_mask, read_image, reduce_mask
 from losslab.data.tensors import VOID, Array
 
 VANISHED = "mask_vanishes"
@@ -54,9 +54,7 @@ def _plane(record: Selected, classes: Sequence[str], frame: Frame) -> tuple[Arra
     with crowds; and how many objects cover no pixel at full size."""
     outlines = [outline for outline in record.outlines if outline.category in classes]
     if not outlines:
-        rows, columns = frame.content(record.width, record.height)
-        nothing = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
-        return framed(nothing, frame, rows, columns, VOID), 0
+        return empty_mask(record.width, record.height, frame), 0
     objects, crowds = ([bytes(o.segmentation) for o in outlines if o.crowd == crowd] for crowd in (False, True))
     whole, empty = rasterise(objects, record.width, record.height)
     plane = reduce_mask(whole, frame)

@@ -28,6 +28,7 @@ from losslab.data.tensors import BACKGROUND, VOID
 from losslab.errors import InputError
 from losslab.settings.schema import invalid
 
+MAX_LIST = 1 << 26  # bytes
 FIELDS = r"\{id\}|\{split\}|\*"
 
 
@@ -53,15 +54,20 @@ class Download(Draws):
     masks_sha256: str | None = None
     mask_names: Pattern
     """The masks' names: a pattern with `{id}`, and perhaps `{split}`."""
+    lists: str | None = None
+    """Where names have no `{split}`: text files beside images or masks that name the images of each split, such as
+    `ImageSets/Segmentation/{split}.txt`; of each line the first word is an `{id}`."""
     train: str | None = None
-    """What `{split}` stands for, `*` for any text; needed if `image_names` has `{split}`."""
+    """What `{split}` stands for, in names `*` for any text; needed if `image_names` or `lists` has `{split}`."""
     val: str | None = None
     """The same; none: `val_share` of the training images that have a mask, drawn by the seed."""
     test: str | None = None
 
     @model_validator(mode="after")
     def _patterns_agree(self) -> "Download":
-        if "{split}" in self.image_names:
+        if self.lists is not None and ("{split}" not in self.lists or "{split}" in self.image_names):
+            raise invalid("lists", "needs {split}, which then stands in no name of an image", self.lists)
+        if "{split}" in self.image_names or self.lists is not None:
             if self.train is None:
                 raise invalid("train", "missing; name the source's training split", None)
         elif "{split}" in self.mask_names or any((self.train, self.val, self.test)):
@@ -159,7 +165,11 @@ def select(options: Download, images: Files, masks: Files) -> Pairs:
             f"{masks.location}: no image has a mask: there is {next(iter(image_of.values()))},"
             f" and {next(iter(mask_of.values()))}; see download.mask_names"
         )
-    origin = {key: _split(options, key.split) for key in paired}
+    if options.lists is None:
+        origin = {key: _split(options, key.split) for key in paired}
+    else:
+        listed = _listed(options, options.lists, {key.id for key in keys}, (masks, images))
+        origin = {key: listed.get(key.id) for key in paired}
     qualifying = {
         split: np.array([index for index, key in enumerate(paired) if origin[key] == split], np.int64)
         for split in SPLITS
@@ -224,3 +234,23 @@ def _split(options: Download, text: str) -> str | None:
     if len(fitting) > 1:
         raise InputError(f"download.{fitting[0]} and download.{fitting[1]} both fit the split {text!r}")
     return fitting[0] if fitting else None
+
+
+def _listed(options: Download, lists: str, ids: set[str], places: tuple[Files, ...]) -> dict[str, str]:
+    """Id → the split whose list has it."""
+    owners: dict[str, str] = {}
+    for split in SPLITS:
+        if (source := getattr(options, split)) is None:
+            continue
+        name = lists.replace("{split}", source)
+        files = next((files for files in places if name in files.names()), None)
+        if files is None:
+            raise InputError(f"{places[0].location}: holds no {name}; see download.lists")
+        for line in files.read(name, MAX_LIST).decode("utf-8-sig", errors="replace").splitlines():
+            entry = line.strip().strip('"')
+            image = entry if entry in ids else entry.split()[0] if entry else ""
+            if image and image not in ids:
+                raise InputError(f"{files.location}: {name} lists {image}, of which there is no image")
+            if image and owners.setdefault(image, split) != split:
+                raise InputError(f"{files.location}: {name} lists {image}, which is in {owners[image]} too")
+    return owners

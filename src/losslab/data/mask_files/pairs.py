@@ -83,8 +83,8 @@ def write_pairs(
             "source_masks": selection.source_masks,
             **{what: counts for what, counts in other.items() if labels.void or what == "background_pixels"},
         }
-        names, padded = labels.names(classes), options.frame.pad
-        write_splits(out, dataset, names, splits, account, options.max_unreadable, padded)
+        limits = options.max_unreadable, options.frame.pad, options.max_duplicates
+        write_splits(out, dataset, labels.names(classes), splits, account, *limits)
 
 
 class _Job(NamedTuple):
