@@ -66,6 +66,24 @@ class Simulation:
         return np.mean(means, axis=0)
 
 
+def with_rare_classes(
+    rng: np.random.Generator, seeds: int, images: int, effects: Sequence[float] = (0.0,), rare: float = 0.05
+) -> Counts:
+    """`[L, S, N, 20, 4]`: two classes that are in most images and easy, 18 that are in a share `rare` and harder.
+
+    A class is predicted by mistake in one of a hundred images without it, if it is in a twentieth of them.
+    """
+    rates, skill = np.array([0.6] * 2 + [rare] * 18), np.array([0.9] * 2 + np.linspace(0.4, 0.9, 18).tolist())
+    losses = len(effects)
+    area = rng.integers(50, 400, (images, 20)) * (rng.random((images, 20)) < rates)
+    ability = np.reshape(effects, (-1, 1, 1, 1)) + skill + rng.normal(0, 0.02, (losses, seeds, 1, 20))
+    ability = ability + rng.normal(0, 0.1, (images, 20)) + rng.normal(0, 0.03, (losses, seeds, images, 20))
+    tp = np.rint(area * ability.clip(0.01, 0.99)).astype(np.int64)
+    mistaken = rng.random(tp.shape) < 0.2 * rates
+    fp = np.where(area > 0, area - tp, 200 * mistaken)
+    return np.stack([tp, fp, area - tp, 4096 - area - fp], axis=-1)
+
+
 def miou(counts: Counts, sums: Sums) -> Floats:
     """`[D, S]`: mIoU of counts `[S, N, C, 4]`, which needs no boundaries."""
     return METRICS["miou"].value(Draws(counts, np.empty((*counts.shape[:3], 5)), sums))
