@@ -30,8 +30,8 @@ class Simulation:
     skill: float = 0.8
     shared_seed: float = 0.01
     """Deviation between seeds that all losses have in common, such as a good order of images."""
-    own_seed: float = 0.01
-    """Deviation between seeds of each loss on its own."""
+    own_seed: float | Sequence[float] = 0.01
+    """Deviation between seeds of each loss on its own; of each its own where there are several."""
     image: float = 0.1
     noise: float = 0.03
     failures: float = 0.0
@@ -45,7 +45,7 @@ class Simulation:
         """`[L, S, N, 1, 4]`."""
         losses = len(self.effects)
         seed = rng.normal(0, self.shared_seed, (1, self.seeds, 1)) + rng.normal(
-            0, self.own_seed, (losses, self.seeds, 1)
+            0, np.reshape(self.own_seed, (-1, 1, 1)), (losses, self.seeds, 1)
         )
         seed -= self.failure * (rng.random(seed.shape) < self.failures)
         image = rng.normal(0, self.image, (1, 1, self.images))
