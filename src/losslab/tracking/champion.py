@@ -2,7 +2,7 @@
 
 A champion of other settings or other code, which the verdict does not know of, stays until one follows that is neither
 worse nor less certain on the same test set. It is registered as `losslab-DATASET` with the alias `champion`, in
-PyTorch's export format (pt2): a graph and its weights, which no code of this project and no unpickling is needed to load.
+PyTorch's export format (pt2): a graph and its weights, which need no code of this project and no unpickling.
 """
 
 import tempfile
