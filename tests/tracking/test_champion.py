@@ -163,7 +163,9 @@ def test_two_losslab_track_at_once_leave_what_one_leaves(ready: Project) -> None
     env = {"LOSSLAB_MLFLOW": "on", "PYTHONPATH": "src"}
     with ThreadPoolExecutor(2) as pool:
         running = [pool.submit(ready.run, sys.executable, "-m", "losslab", "track", **env) for _ in range(2)]
-    assert [one.result().returncode for one in running] == [0, 0], running[0].result().stderr + running[1].result().stderr
+    assert [one.result().returncode for one in running] == [0, 0], (
+        running[0].result().stderr + running[1].result().stderr
+    )
     client, experiment = store.connect("shapes")
     assert len(client.search_runs([experiment])) == len(NAMES) + 1, "and one report"
     assert len(client.search_model_versions("name = 'losslab-shapes'")) == 1

@@ -111,7 +111,10 @@ def _note(rows: Sequence[Standing], verdicts: Sequence[Verdict]) -> str:
     """The verdicts and the leaderboard in Markdown, in the order of the report."""
     ranking, rule = METRICS[RANKED_BY], RULES[ranking_rule([row.threshold for row in rows])]
     lines = [f"{verdict.network}: {verdict.headline}\n" for verdict in verdicts]
-    lines += [f"| network | loss | test {ranking.title}, {rule} | interval | seeds | verdict |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| network | loss | test {ranking.title}, {rule} | interval | seeds | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in (row for row in rows if row.decisive):
         interval = "–" if row.low is None else f"{ranking.text(row.low)} to {ranking.text(row.high)}"
         score = f"{ranking.text(row.mean)} | {interval}"
