@@ -20,17 +20,20 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "tests/support")]
 
-from simulated_runs import SETTINGS, Simulation, miou  # noqa: E402
+from simulated_runs import SETTINGS, Simulation, miou, with_rare_classes  # noqa: E402
 
 from losslab.comparison.resampling import Resampler  # noqa: E402
-from losslab.evaluation.aggregates import Floats  # noqa: E402
+from losslab.evaluation.aggregates import Floats, unweighted  # noqa: E402
 
 CASES = {
     "seeds 1 point apart": Simulation(effects=(0.0, 0.0)),
     "seeds 5 points apart": Simulation(effects=(0.0, 0.0), shared_seed=0.04, own_seed=0.04),
     "images decide": Simulation(effects=(0.0, 0.0), shared_seed=0.001, own_seed=0.001, image=0.2),
     "one run in six fails": Simulation(effects=(0.0, 0.0), failures=1 / 6),
+    "half of the runs fail": Simulation(effects=(0.0, 0.0), failures=1 / 2),
+    "a loss is good at images of its own": Simulation(effects=(0.0, 0.0), images=200, own_seed=0.003, loss_image=0.1),
 }
+RARE = {"rare classes in 1.6 of 32 images": (32, 0.05), "rare classes in 10 of 200 images": (200, 0.05)}
 
 
 def coverage(case: Simulation, simulations: int) -> dict[str, dict[str, float]]:
@@ -47,6 +50,40 @@ def coverage(case: Simulation, simulations: int) -> dict[str, dict[str, float]]:
                 held[what].setdefault(kind, []).append(low <= wanted[what] <= high)
                 held[what].setdefault(f"width {kind}", []).append(100 * (high - low))
     return {what: {kind: float(np.mean(shares)) for kind, shares in kinds.items()} for what, kinds in held.items()}
+
+
+def leaders(losses: int, seeds: int, simulations: int) -> float:
+    """How often the interval of the loss that came first holds the truth, all being equal."""
+    case = Simulation(seeds=seeds, effects=(0.0,) * losses)
+    truth, resampler = case.truth(parts=50)[0], Resampler(case.images, SETTINGS.resamples, 0)
+    held = 0
+    for trial in range(simulations):
+        values = [miou(table, resampler.sums) for table in case.counts(np.random.default_rng([trial, seeds, 2]))]
+        low, high = resampler.interval(max(values, key=lambda each: each[0].mean()), 0.95)
+        held += low <= truth <= high
+    return held / simulations
+
+
+def rare(images: int, rate: float, seeds: int, simulations: int) -> dict[str, tuple[float, float]]:
+    """Where 18 of 20 classes are rare, by quantity: how often the interval held the truth, and its own estimate."""
+    effects = (0.0, 0.03)
+    parts = [
+        [
+            miou(table, unweighted).mean()
+            for table in with_rare_classes(np.random.default_rng([n, 3]), 10, 5000, effects, rate)
+        ]
+        for n in range(8)
+    ]
+    truth, resampler = np.mean(parts, axis=0), Resampler(images, SETTINGS.resamples, 0)
+    held: dict[str, list[tuple[bool, bool]]] = {"mean": [], "difference": []}
+    for trial in range(simulations):
+        drawn = with_rare_classes(np.random.default_rng([trial, seeds, 4]), seeds, images, effects, rate)
+        baseline, other = (miou(table, resampler.sums) for table in drawn)
+        wanted = (("mean", baseline, truth[0]), ("difference", other - baseline, truth[1] - truth[0]))
+        for what, values, true in wanted:
+            low, high = resampler.interval(values, 0.95)
+            held[what].append((low <= true <= high, low <= values[0].mean() <= high))
+    return {what: tuple(np.mean(each, axis=0).tolist()) for what, each in held.items()}
 
 
 def intervals(values: Floats, resampler: Resampler, rng: np.random.Generator) -> Iterator[tuple[str, Floats]]:
@@ -76,6 +113,16 @@ def main() -> None:
                 widths = " | ".join(f"{held[f'width {kind}']:.1f}" for kind in ("percentile", "t"))
                 print(f"| {name} | {what} | {seeds} | {shares} | {widths} |", flush=True)
 
+    print("\nThe interval of the loss that comes first of six equal ones\n\n| seeds | held |\n|---|---|")
+    for seeds in (3, 5, 8):
+        print(f"| {seeds} | {100 * leaders(6, seeds, simulations):.1f} % |", flush=True)
+
+    print("\nRare classes: how often t held the truth, and its own estimate\n")
+    print("| case | quantity | seeds | truth | estimate |\n|---|---|---|---|---|")
+    for name, (images, rate) in RARE.items():
+        for seeds in (1, 3, 8):
+            for what, (truth, estimate) in rare(images, rate, seeds, simulations).items():
+                print(f"| {name} | {what} | {seeds} | {100 * truth:.1f} % | {100 * estimate:.1f} % |", flush=True)
     print(f"\n{time.perf_counter() - start:.0f} s")
 
 

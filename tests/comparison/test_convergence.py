@@ -53,6 +53,17 @@ def test_validation_that_still_rose_is_said_and_one_that_was_flat_is_not() -> No
     ]
 
 
+def test_time_to_quality_is_counted_in_epochs_to_the_best_of_any_loss() -> None:
+    fast, slow = rows([0.5, 0.89, 0.9], [0.6, 0.92, 1.0]), rows([0.1, 0.2, 0.86], [0.1, 0.2, 0.85])
+    table = convergence.time_to_quality({"fast": fast, "slow": slow, "none": []})
+    cells = {(row["loss"], row["percent"]): (row["epochs"], row["reached"], row["runs"]) for row in table}
+    assert cells["fast", 90] == (2, 2, 2), "the best mean over seeds is 0.95, so 0.855 is wanted"
+    assert cells["slow", 90] == (3, 1, 2)
+    assert cells["fast", 99] == (3, 1, 2)
+    assert cells["slow", 99] == (None, 0, 2)
+    assert cells["none", 90] == (None, 0, 0)
+
+
 @pytest.mark.usefixtures("scored")
 def test_terminal_and_leaderboard_name_a_class_that_was_not_learned() -> None:
     worst = LOSSES[0]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import t
+from simulated_races import CASES, races
 from simulated_runs import Simulation, miou
 
 from losslab.comparison import verification
@@ -42,23 +43,23 @@ def test_equal_losses_are_told_apart_at_any_look_as_rarely_as_asked(confidence: 
 
 def test_what_was_worse_at_a_look_stays_worse() -> None:
     clear = np.array([0.10, 0.101, 0.102])
-    assert verification.worse(of_seeds(clear), BOUNDARY) == 1
-    assert verification.worse(of_seeds(-clear), BOUNDARY) == -1
+    assert verification.decided(of_seeds(clear), BOUNDARY) == 3
+    assert verification.decided(of_seeds(-clear), BOUNDARY) == -3
     later = np.array([*clear, -0.2, 0.3, -0.4])
     assert abs(later.mean()) < 3 * later.std(ddof=1) / 6**0.5
-    assert verification.worse(of_seeds(later), BOUNDARY) == 1, "decided at three seeds"
-    assert verification.worse(of_seeds(later[::-1]), BOUNDARY) == 0, "the order of the seeds is that of the looks"
+    assert verification.decided(of_seeds(later), BOUNDARY) == 3, "decided at three seeds"
+    assert verification.decided(of_seeds(later[::-1]), BOUNDARY) == 0, "the order of the seeds is that of the looks"
 
 
 def test_two_seeds_decide_nothing_nor_do_equal_losses() -> None:
-    assert verification.worse(of_seeds(np.array([0.1, 0.1])), BOUNDARY) == 0
-    assert verification.worse(of_seeds(np.zeros(5)), BOUNDARY) == 0
-    assert verification.worse(of_seeds(np.full(3, 0.1)), BOUNDARY) == 1, "no deviation at all"
+    assert verification.decided(of_seeds(np.array([0.1, 0.1])), BOUNDARY) == 0
+    assert verification.decided(of_seeds(np.zeros(5)), BOUNDARY) == 0
+    assert verification.decided(of_seeds(np.full(5, 0.1)), BOUNDARY) == 3, "no deviation at all"
 
 
 def test_draws_of_images_count() -> None:
     differences = np.vstack([[0.10, 0.101, 0.102], np.full((200, 3), 0.1) + np.linspace(-0.02, 0.02, 200)[:, None]])
-    assert verification.worse(differences, BOUNDARY) == 0
+    assert verification.decided(differences, BOUNDARY) == 0
     assert verification.standard_error(differences) == pytest.approx((1e-6 / 3 + 0.04**2 / 12) ** 0.5, rel=0.01)
 
 
@@ -69,7 +70,7 @@ def test_losses_that_differ_by_image_but_not_in_the_mean_are_not_told_apart(seed
     resampler, trials, told = Resampler(case.images, 100, 0), 200, 0
     for trial in range(trials):
         one, other = (miou(table, resampler.sums) for table in case.counts(np.random.default_rng([trial, 7])))
-        told += verification.worse(one - other, BOUNDARY) != 0
+        told += verification.decided(one - other, BOUNDARY) != 0
     assert told <= 0.05 * trials
 
 
@@ -91,3 +92,21 @@ def test_the_walk_holds_whatever_the_distribution() -> None:
     assert share == pytest.approx(verification._walk_error(6, 16), abs=0.014)
     assert share <= 0.05 + 0.014
     assert verification._walk_error(6, 16) < 0.05 < verification._walk_error(5, 16)
+
+
+@pytest.mark.parametrize(
+    ("case", "most"),
+    [("two equal losses", 0.05), ("half of the runs fail by 10 points", 0.05), ("six equal losses", 0.02)],
+)
+def test_a_race_of_equal_losses_has_a_winner_as_rarely_as_asked(case: str, most: float) -> None:
+    """Seed by seed, what is worse dropped, to 16 seeds: the audit found 11 to 13 % where a fixed test is looked at."""
+    trials = 100
+    won = sum(one.best is not None for one in races(CASES[case], trials))
+    assert won / trials <= most + 2.5 * (most * (1 - most) / trials) ** 0.5
+
+
+def test_a_race_finds_the_best_and_saves_trainings() -> None:
+    results = races(CASES["one of six 3 points better"], 30)
+    assert sum(one.best == 0 for one in results) >= 20
+    assert not any(one.is_false for one in results)
+    assert np.mean([one.trainings for one in results]) < 2 / 3 * 16 * 6

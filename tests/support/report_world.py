@@ -112,6 +112,11 @@ def analysis(losses: Sequence[str], classes: Sequence[str], diverged: Sequence[s
             for i, (size, (a, b)) in enumerate(sizes.items())
         ],
         "threshold_gain": [{"loss": o, **numbers(o, 0)} for o in losses],
+        "time_to_quality": [
+            {"loss": o, "percent": percent, "target": 0.5, "epochs": 2.0, "reached": 2, "runs": 3}
+            for percent in (90, 99)
+            for o in losses
+        ],
         "families": [
             {"name": "a family", "x_label": "weight", "members": [{"loss": o, "x": i} for i, o in enumerate(losses)]}
         ],

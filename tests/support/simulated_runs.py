@@ -30,8 +30,8 @@ class Simulation:
     skill: float = 0.8
     shared_seed: float = 0.01
     """Deviation between seeds that all losses have in common, such as a good order of images."""
-    own_seed: float = 0.01
-    """Deviation between seeds of each loss on its own."""
+    own_seed: float | Sequence[float] = 0.01
+    """Deviation between seeds of each loss on its own; of each its own where there are several."""
     image: float = 0.1
     noise: float = 0.03
     failures: float = 0.0
@@ -45,7 +45,7 @@ class Simulation:
         """`[L, S, N, 1, 4]`."""
         losses = len(self.effects)
         seed = rng.normal(0, self.shared_seed, (1, self.seeds, 1)) + rng.normal(
-            0, self.own_seed, (losses, self.seeds, 1)
+            0, np.reshape(self.own_seed, (-1, 1, 1)), (losses, self.seeds, 1)
         )
         seed -= self.failure * (rng.random(seed.shape) < self.failures)
         image = rng.normal(0, self.image, (1, 1, self.images))
@@ -64,6 +64,24 @@ class Simulation:
         rng = np.random.default_rng(12345)
         means = [[miou(table, unweighted).mean() for table in whole.counts(rng)] for _ in range(parts)]
         return np.mean(means, axis=0)
+
+
+def with_rare_classes(
+    rng: np.random.Generator, seeds: int, images: int, effects: Sequence[float] = (0.0,), rare: float = 0.05
+) -> Counts:
+    """`[L, S, N, 20, 4]`: two classes that are in most images and easy, 18 that are in a share `rare` and harder.
+
+    A class is predicted by mistake in one of a hundred images without it, if it is in a twentieth of them.
+    """
+    rates, skill = np.array([0.6] * 2 + [rare] * 18), np.array([0.9] * 2 + np.linspace(0.4, 0.9, 18).tolist())
+    losses = len(effects)
+    area = rng.integers(50, 400, (images, 20)) * (rng.random((images, 20)) < rates)
+    ability = np.reshape(effects, (-1, 1, 1, 1)) + skill + rng.normal(0, 0.02, (losses, seeds, 1, 20))
+    ability = ability + rng.normal(0, 0.1, (images, 20)) + rng.normal(0, 0.03, (losses, seeds, images, 20))
+    tp = np.rint(area * ability.clip(0.01, 0.99)).astype(np.int64)
+    mistaken = rng.random(tp.shape) < 0.2 * rates
+    fp = np.where(area > 0, area - tp, 200 * mistaken)
+    return np.stack([tp, fp, area - tp, 4096 - area - fp], axis=-1)
 
 
 def miou(counts: Counts, sums: Sums) -> Floats:

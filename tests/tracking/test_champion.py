@@ -22,15 +22,22 @@ from losslab.inference import model_file
 from losslab.results import history, paths
 from losslab.results.history import Row
 from losslab.results.runs import Run
-from losslab.results.standings import Standing
+from losslab.results.standings import Standing, Verdict
 from losslab.settings import params
 from losslab.settings.plans import Cell
 from losslab.tracking import champion, store, sync
 
 
-def standing(network: str, loss: str, low: float | None, metric: str = "miou", threshold: str = "tuned") -> Standing:
-    """A row of the leaderboard; without a lower bound every seed diverged."""
-    return Standing("d", network, loss, metric, threshold, low and low + 0.1, low, low and low + 0.2)
+def standing(
+    network: str, loss: str, mean: float | None, low: float | None = None, seeds: int = 3, threshold: str = "tuned"
+) -> Standing:
+    """A row of the leaderboard; without a mean every seed diverged."""
+    low = mean and mean - 0.1 if low is None else low
+    return Standing("d", network, loss, "miou", threshold, mean, low, mean and mean + 0.1, seeds=seeds)
+
+
+def verdict(network: str, leader: str | None) -> Verdict:
+    return Verdict("d", network, "good enough" if leader else "undecided", leader)
 
 
 def trained(network: str, loss: str, seeds: dict[int, float]) -> list[Run]:
@@ -49,23 +56,25 @@ def trained(network: str, loss: str, seeds: dict[int, float]) -> list[Run]:
     return [Run(cell, seed, {}, "", "", f"{cell} {seed}") for seed in seeds]
 
 
-def test_the_champion_is_chosen_over_all_networks_and_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_champion_is_the_leader_of_the_verdict_with_the_best_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     seeds = {0: 0.5, 1: 0.7, 2: 0.6}
     cells = {Cell("d", n, o): trained(n, o, seeds) for n in ("u", "v") for o in ("a", "b")}
     rows = [
-        standing("u", "a", 0.5), standing("u", "b", None), standing("v", "a", 0.4), standing("v", "b", 0.6),
-        standing("u", "b", 0.9, threshold="fixed"), standing("v", "a", 0.9, metric="dice"),
+        standing("u", "a", 0.5), standing("u", "b", 0.9, 0.89, seeds=1),
+        standing("v", "a", 0.7), standing("v", "b", 0.6), standing("u", "a", 0.9, threshold="fixed"),
     ]  # fmt: skip
-    chosen = champion.choose(cells, rows)
+    chosen = champion.choose(cells, rows, [verdict("u", "a"), verdict("v", "b")])
     assert chosen is not None
     assert (chosen[0].cell, chosen[0].seed) == (Cell("d", "v", "b"), 1)
-    assert chosen[1].low == 0.6
+    assert chosen[1].mean == 0.6, "neither the one seed that is left of u b nor v a, which the verdict passed over"
     paths.model_file(Cell("d", "v", "b"), 1).unlink()
-    again = champion.choose(cells, rows)
+    again = champion.choose(cells, rows, [verdict("u", "a"), verdict("v", "b")])
     assert again is not None
     assert again[0].seed == 2, "a seed without a model diverged"
-    assert champion.choose(cells, [standing("u", "a", None)]) is None
+    assert champion.choose(cells, rows, [verdict("u", None), verdict("v", None)]) is None
 
 
 class Registry:
@@ -77,6 +86,9 @@ class Registry:
     def search_model_versions(self, query: str) -> list[Any]:
         return list(self.versions)
 
+    def set_model_version_tag(self, name: str, version: int, tag: str, value: str) -> None:
+        self.versions[version - 1].tags[tag] = value
+
     def get_model_version(self, name: str, version: int) -> Any:
         return self.versions[version - 1]
 
@@ -84,9 +96,47 @@ class Registry:
         self.versions[version - 1].aliases.append(alias)
 
 
+def add_version(registry: Registry, run: Run, row: Standing) -> None:
+    """A champion as `register` leaves it."""
+    for version in registry.versions:
+        version.aliases.clear()
+    number = len(registry.versions) + 1
+    tags = champion._certainty(run, row)
+    registry.versions.append(SimpleNamespace(version=number, tags=tags, aliases=["champion"], run_id=f"run{number}"))
+
+
+def test_a_champion_stays_until_one_is_neither_worse_nor_less_certain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The audit: 0.232 was replaced by 0.106, and three seeds at 0.691 by one at 0.669 with a shorter interval."""
+    monkeypatch.chdir(tmp_path)
+    test_set = paths.TENSORS / "d" / "test.safetensors"
+    test_set.parent.mkdir(parents=True)
+    test_set.write_bytes(b"images")
+    (old,) = trained("u", "a", {0: 0.5})
+    (new,) = trained("u", "b", {0: 0.5})
+    registry = Registry()
+
+    def stays(row: Standing, *, present: tuple[str, ...] = ()) -> bool:
+        return champion.reigning(registry, new, row, present) == "run1"  # type: ignore[arg-type]
+
+    assert not stays(standing("u", "b", 0.1)), "there is none yet"
+    add_version(registry, old, standing("u", "a", 0.691, 0.633))
+    assert stays(standing("u", "b", 0.106, 0.09)), "worse"
+    assert stays(standing("u", "b", 0.669, 0.659, seeds=1)), "worse, and one seed"
+    assert stays(standing("u", "b", 0.70, 0.695, seeds=1)), "one seed: its interval covers images only"
+    assert stays(standing("u", "b", 0.70, 0.60)), "less certain"
+    assert not stays(standing("u", "b", 0.70, 0.64))
+    assert not stays(standing("u", "b", 0.60, 0.55), present=(old.key,)), "the verdict knows both"
+    test_set.write_bytes(b"other images")
+    assert not stays(standing("u", "b", 0.1)), "scores on other images cannot be compared"
+
+
 def test_two_at_once_register_a_champion_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (run,) = trained("u", "a", {0: 0.5})
+    (paths.TENSORS / "d").mkdir(parents=True)
+    (paths.TENSORS / "d" / "test.safetensors").write_bytes(b"images")
     registry, both_add = Registry(), threading.Barrier(2)
 
     def add(*arguments: Any) -> Any:
@@ -113,7 +163,9 @@ def test_two_losslab_track_at_once_leave_what_one_leaves(ready: Project) -> None
     env = {"LOSSLAB_MLFLOW": "on", "PYTHONPATH": "src"}
     with ThreadPoolExecutor(2) as pool:
         running = [pool.submit(ready.run, sys.executable, "-m", "losslab", "track", **env) for _ in range(2)]
-    assert [one.result().returncode for one in running] == [0, 0]
+    assert [one.result().returncode for one in running] == [0, 0], (
+        running[0].result().stderr + running[1].result().stderr
+    )
     client, experiment = store.connect("shapes")
     assert len(client.search_runs([experiment])) == len(NAMES) + 1, "and one report"
     assert len(client.search_model_versions("name = 'losslab-shapes'")) == 1

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from losslab.comparison import convergence
 from losslab.comparison.loss_results import Comparison, LossResult
 from losslab.data.tensors import BACKGROUND
 from losslab.evaluation.aggregates import Floats, class_iou_draws
@@ -20,7 +21,7 @@ SIZES = ("small", "medium", "large")
 
 
 def analyse(comparison: Comparison, confidence: float) -> dict[str, Any]:
-    """`classes`, `sizes`, `threshold_gain` and `remarks` of one comparison; None where nothing can
+    """`classes`, `sizes`, `threshold_gain`, `time_to_quality` and `remarks` of one comparison; None where nothing can
     be said.
 
     An object is what one image shows of one class: area and IoU are those of the class's pixels together. Objects are
@@ -47,6 +48,7 @@ def analyse(comparison: Comparison, confidence: float) -> dict[str, Any]:
         "classes": classes,
         "sizes": sizes,
         "threshold_gain": gains,
+        "time_to_quality": convergence.time_to_quality({o: r.history for o, r in comparison.losses.items()}),
         "remarks": comparison.remarks,
     }
 

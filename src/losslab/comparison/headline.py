@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from losslab.comparison.chances import SUREST
 from losslab.evaluation.metrics import METRICS
-from losslab.results.standings import RANKED_BY, Pair, Standing, Verdict
+from losslab.results.standings import RANKED_BY, Standing, Verdict
 from losslab.settings.params import Compare
 
 METRIC = METRICS[RANKED_BY]
@@ -57,7 +57,8 @@ def _first(verdict: Verdict, board: Mapping[str, Standing]) -> str:
         return f"{leader} is {what}, with {score}: there is nothing to compare it with."
     if verdict.verdict == "best":
         rival, pair = min(verdict.against.items(), key=lambda item: item[1].points or 0.0)
-        return f"Train with {leader}: it is the best of these losses, {_ahead(pair)} {rival}."
+        points = max(0.1, pair.points or 0.0)
+        return f"Train with {leader}: it is the best of these losses, {points:.1f} {METRIC.title} points above {rival}."
     others = verdict.contenders[1:]
     if verdict.verdict == "good enough":
         cost = max(0.1, verdict.regret or 0.0)
@@ -67,10 +68,14 @@ def _first(verdict: Verdict, board: Mapping[str, Standing]) -> str:
             f"cost {cost:.1f} {METRIC.title} points or less."
         )
     if len(others) == 1:
-        between = f"It is open between {leader} and {others[0]}: {leader} is {_ahead(verdict.against[others[0]])} it"
+        points = verdict.against[others[0]].points or 0.0
+        apart = (
+            f"{leader} is {points:.1f} {METRIC.title} points ahead" if points >= 0.05 else "less than 0.1 points apart"
+        )
+        between = f"It is open between {leader} and {others[0]} ({apart})"
     else:
-        between = f"It is open between {names(verdict.contenders, 'and')}, of which {leader} comes first"
-    return f"{between}; {_what_would_settle(verdict, board)}."
+        between = f"It is open between {names(verdict.contenders, 'and')}; {leader} comes first"
+    return f"{between}. {_what_would_settle(verdict, board)}."
 
 
 def _second(verdict: Verdict, board: Mapping[str, Standing], unconverged: Sequence[str]) -> list[str]:
@@ -91,17 +96,10 @@ def _second(verdict: Verdict, board: Mapping[str, Standing], unconverged: Sequen
 def _what_would_settle(verdict: Verdict, board: Mapping[str, Standing]) -> str:
     have = max(board[loss].seeds for loss in verdict.contenders)
     if verdict.forecast_seeds:
-        return f"about {verdict.forecast_seeds} seeds in all would settle it (now {have}; type `losslab decide`)"
+        return f"About {verdict.forecast_seeds} seeds in all would settle it (now {have}; type `losslab decide`)"
     if have < 2:
-        return "one seed cannot say; add to train.seeds"
-    return "more seeds alone would hardly settle it, but more test images may"
-
-
-def _ahead(pair: Pair) -> str:
-    points = pair.points or 0.0
-    if abs(points) < 0.05:
-        return "less than 0.1 points from"
-    return f"{abs(points):.1f} {METRIC.title} points {'above' if points > 0 else 'below'}"
+        return "One seed cannot settle it; add to train.seeds"
+    return "More seeds alone would hardly settle it, but more test images may"
 
 
 def _detail(verdict: Verdict, board: Mapping[str, Standing], settings: Compare) -> Iterable[str]:

@@ -13,6 +13,7 @@ from losslab.errors import InputError
 from losslab.evaluation import metrics
 from losslab.evaluation.aggregates import Draws, Floats, class_iou_draws, unweighted
 from losslab.results import boundary_scores, history, paths, scores
+from losslab.results.history import Row
 from losslab.results.scores import Scores
 from losslab.results.standings import ranking_rule
 from losslab.settings.plans import Cell, ComparePlan
@@ -32,6 +33,7 @@ class LossResult:
     """Seeds in the order of the plan, those that diverged among them."""
     comparable: bool
     """Whether the images and classes are those of the other losses."""
+    history: list[Row] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     """What is to be known of these runs."""
     unlearned: list[str] = field(default_factory=list)
@@ -119,7 +121,7 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
         trained = tuple(seed for seed in seeds if seed in table.seeds or seed in steps)
         result = LossResult(table, resampler, values, trained, (table.images, table.classes) == common)
         result.remarks = _remarks(result, len(seeds), list(steps.values()))
-        result.rising = convergence.still_rising(rows)
+        result.history, result.rising = rows, convergence.still_rising(rows)
         results[loss] = result
     compared = Comparison(dataset, network, common[1], results, [])
     learned = {

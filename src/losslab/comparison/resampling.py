@@ -13,8 +13,6 @@ Every loss is trained with the same seeds and scored on the same images, so diff
 The figures are those of `python benchmarks/coverage_of_intervals.py --simulations 1000`.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.special import stdtrit
 
@@ -56,12 +54,15 @@ class Resampler:
         Returns:
             Its ends; NaN where no draw has anything to measure.
         """
-        draws = values[1:].mean(axis=1) + self._spread_of_means(values[0])
-        measured = draws[~np.isnan(draws)]
-        if not len(measured):
+        means = values[1:].mean(axis=1)
+        measured = ~np.isnan(means)
+        if not measured.any():
             return np.nan, np.nan
+        # A draw of images may lack a rare class, or have it once more, and so be off on average: brought back.
+        means += values[0].mean() - means[measured].mean()
+        drawn = (means + self._spread_of_means(values[0]))[measured]
         tail = (1 - confidence) / 2
-        low, high = np.quantile(measured, [tail, 1 - tail])
+        low, high = np.quantile(drawn, [tail, 1 - tail])
         return float(low), float(high)
 
     def _spread_of_means(self, values: Floats) -> Floats:
@@ -73,22 +74,3 @@ class Resampler:
         ranks = np.random.default_rng([self.seed, 1]).permutation(draws)
         spread: Floats = stdtrit(seeds - 1, (ranks + 0.5) / draws) * values.std(ddof=1) / np.sqrt(seeds)
         return spread
-
-    def shares_of_best(self, values: Sequence[Floats]) -> Floats:
-        """`[L]`: in what share of draws each loss has the highest mean; a tie counts in parts.
-
-        Args:
-            values: for each loss `[1 + resamples, S]`, of the same seeds, two or more.
-        """
-        # t, as in intervals, for all losses together: weights with Σ wₛ·yₛ = mean(y) + t · s/√S for any values y. A
-        # normal vector without its mean, taken along y, has deviation s·√(S − 1); a shared χ² makes it t.
-        draws, seeds = self.draws - 1, values[0].shape[1]
-        rng = np.random.default_rng([self.seed, 2])
-        normal = rng.normal(size=(draws, seeds))
-        normal -= normal.mean(axis=1, keepdims=True)
-        spread = np.sqrt(rng.chisquare(seeds - 1, (draws, 1)) / (seeds - 1))
-        weights = 1 / seeds + normal / spread / np.sqrt(seeds * (seeds - 1))
-        means = np.stack([(weights * of_loss[1:]).sum(axis=1) for of_loss in values], axis=1)
-        best = means == means.max(axis=1, keepdims=True)
-        shares: Floats = np.mean(best / best.sum(axis=1, keepdims=True), axis=0)
-        return shares

@@ -41,7 +41,7 @@ def decide(compared: Comparison, settings: Compare) -> Verdict:
     worse: dict[str, list[str]] = {}
     for better in reliable:
         for other in scores:
-            if other != better and verification.worse(_paired(scores, seeds, better, other), bounds) > 0:
+            if other != better and verification.decided(_paired(scores, seeds, better, other), bounds) > 0:
                 worse.setdefault(other, []).append(better)
     contenders = [loss for loss in reliable if loss not in worse] or list(reliable)
     unreliable = {loss: "; ".join(text) for loss, r in compared.losses.items() if (text := r.unreliable)}

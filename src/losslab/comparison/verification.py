@@ -63,8 +63,8 @@ def _survival(bounds: Floats) -> float:
     return float(np.trapezoid(survives, states) * ends[0] / (2 * np.sqrt(FIRST_LOOK)))
 
 
-def worse(differences: Floats, bounds: tuple[float, ...]) -> int:
-    """1 if the first loss of a pair is better for good, −1 if the second is, 0 if that is open.
+def decided(differences: Floats, bounds: tuple[float, ...]) -> int:
+    """The number of seeds at which a pair was decided for good, negative if the second loss is better; 0: it is open.
 
     Args:
         differences: `[1 + resamples, S]`, the first loss's value minus the second's, seeds in the order they were
@@ -75,7 +75,7 @@ def worse(differences: Floats, bounds: tuple[float, ...]) -> int:
     for n, bound in zip(range(FIRST_LOOK, seeds + 1), bounds, strict=False):
         mean, deviation = differences[0, :n].mean(), standard_error(differences[:, :n])
         if abs(mean) >= bound * deviation and mean != 0:
-            return 1 if mean > 0 else -1
+            return n if mean > 0 else -n
     return 0
 
 

@@ -83,9 +83,18 @@ def _board(shown: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
         "rules": [rule for rule in RULES if any(row.threshold == rule for row in shown.board)],
         "cells": {(row.loss, row.metric, row.threshold): row for row in shown.board},
         "chances": {loss: (chance, headline.chance(chance)) for loss, chance in shown.verdict.chances.items()},
+        "quality": _quality(shown.analysis.get("time_to_quality") or []),
         "colours": {loss: look.colour for loss, look in style.looks(shown.losses).items()},
         "figures": drawn,
     }
+
+
+def _quality(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Percents, and for each loss a cell for each of them."""
+    losses: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        losses.setdefault(row["loss"], []).append(row)
+    return {"percents": list(dict.fromkeys(row["percent"] for row in rows)), "losses": losses} if rows else None
 
 
 def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:

@@ -1,12 +1,13 @@
-"""The champion of a data set in MLflow's model registry: the network and loss whose score has the highest lower bound.
+"""The champion of a data set in MLflow's model registry: the leader of the verdict, of several networks the best one's.
 
-It is registered as `losslab-DATASET` with the alias `champion`, in PyTorch's export format (pt2): a graph and its
-weights, which no code of this project and no unpickling is needed to load.
+A champion of other settings or other code, which the verdict does not know of, stays until one follows that is neither
+worse nor less certain on the same test set. It is registered as `losslab-DATASET` with the alias `champion`, in
+PyTorch's export format (pt2): a graph and its weights, which need no code of this project and no unpickling.
 """
 
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from losslab.evaluation.metrics import METRICS
 from losslab.results import history, paths
 from losslab.results.files import digest
 from losslab.results.runs import Run
-from losslab.results.standings import RANKED_BY, Standing
+from losslab.results.standings import RANKED_BY, Standing, Verdict
 from losslab.settings.plans import Cell
 from losslab.tracking import store
 
@@ -32,18 +33,22 @@ class NotExportable(Exception):
     """torch.export cannot make a graph of the network."""
 
 
-def choose(cells: Mapping[Cell, Sequence[Run]], rows: Sequence[Standing]) -> tuple[Run, Standing] | None:
-    """The run to register and its row of the leaderboard: among the cells the one whose ranking score has the
-    highest lower bound, among its seeds the one with the best validation mIoU; none if every run diverged.
+def choose(
+    cells: Mapping[Cell, Sequence[Run]], rows: Sequence[Standing], verdicts: Sequence[Verdict]
+) -> tuple[Run, Standing] | None:
+    """The run to register and its row of the leaderboard: among the leaders with each network the one with the highest
+    ranking score, among its seeds the one with the best validation mIoU; none if no verdict has a leader.
 
     Args:
         cells: the runs of each cell of one data set.
         rows: the data set's part of the leaderboard.
+        verdicts: the data set's verdicts, one for each network.
     """
-    ranked = [row for row in rows if row.decisive and row.low is not None]
+    leaders = {(verdict.network, verdict.leader) for verdict in verdicts}
+    ranked = [row for row in rows if row.decisive and row.mean is not None and (row.network, row.loss) in leaders]
     if not ranked:
         return None
-    best = max(ranked, key=lambda row: row.low or 0.0)
+    best = max(ranked, key=lambda row: row.mean or 0.0)
     miou: dict[int, float] = {}
     cell = Cell(best.dataset, best.network, best.loss)
     for line in history.read(paths.history_file(cell)):
@@ -51,6 +56,28 @@ def choose(cells: Mapping[Cell, Sequence[Run]], rows: Sequence[Standing]) -> tup
             miou[line.seed] = max(line.value, miou.get(line.seed, 0.0))
     candidates = [run for run in cells[cell] if paths.model_file(run.cell, run.seed).is_file()]
     return (max(candidates, key=lambda run: miou.get(run.seed, 0.0)), best) if candidates else None
+
+
+def reigning(client: "MlflowClient", run: Run, row: Standing, present: Container[str]) -> str | None:
+    """The MLflow run of a champion that `run` may not follow; none where it may.
+
+    Args:
+        client: of the store.
+        run: the verdict's choice.
+        row: its row of the leaderboard.
+        present: keys of the runs that the verdict is about.
+    """
+    name, new = _model_name(run), _certainty(run, row)
+    for version in client.search_model_versions(f"name = '{name}'"):
+        old = version.tags
+        if ALIAS not in client.get_model_version(name, version.version).aliases:
+            continue
+        if old.get("test_md5") != new["test_md5"] or old.get("run_key") in present:
+            return None
+        worse = any(float(new[end]) < float(old[end]) for end in ("mean", "low"))
+        less_certain = int(new["seeds"]) == 1 < int(old["seeds"])  # its interval covers images only
+        return str(version.run_id) if worse or less_certain else None
+    return None
 
 
 def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row: Standing) -> None:
@@ -66,8 +93,23 @@ def register(client: "MlflowClient", experiment: str, run_id: str, run: Run, row
         version = next((one for one in versions if one.tags.get("model_md5") == md5), None)
         if version is None:
             version = _add_version(client, experiment, run_id, run, row, md5)
+        for tag, value in _certainty(run, row).items():
+            if version.tags.get(tag) != value:  # more seeds, say
+                client.set_model_version_tag(name, version.version, tag, value)
         if ALIAS not in client.get_model_version(name, version.version).aliases:
             client.set_registered_model_alias(name, ALIAS, version.version)
+
+
+def _certainty(run: Run, row: Standing) -> dict[str, str]:
+    """How good and how certain, on which test set: what a champion is compared by."""
+    return {
+        "test_md5": digest(paths.split_file(run.cell.dataset, "test")),
+        "run_key": run.key,
+        "mean": f"{row.mean:.6f}",
+        "low": f"{row.low:.6f}",
+        "seeds": str(row.seeds),
+        "verdict": row.verdict,
+    }
 
 
 def _model_name(run: Run) -> str:
@@ -100,7 +142,8 @@ def _add_version(client: "MlflowClient", experiment: str, run_id: str, run: Run,
             "network": run.cell.network,
             "loss": run.cell.loss,
             "seed": str(run.seed),
-        },
+        }
+        | _certainty(run, row),
         description=f"{run.cell.network} trained with {run.cell.loss}, seed {run.seed}. Over {row.seeds} seeds, test "
         f"{metric.title} is {mean} (interval {low} to {high}). uint8 RGB images [N, 3, H, W] → probabilities "
         f"[N, C, H, W]; a pixel is of {decision}.",

@@ -77,7 +77,7 @@ def write(
     _log_history(client, known, run.key, rows)
     names = {accepted(name): name for name in final}
     new = {name: final[own] for name, own in names.items() if known.data.metrics.get(name) != final[own]}
-    batch = [_metric(name, value, 0) for name, value in new.items()]
+    batch = [metric(name, value, 0) for name, value in new.items()]
     diverged = any(row.metric == "diverged" for row in rows)
     done = bool(rows) and max(row.epoch for row in rows) >= run.config["train"]["epochs"]
     tags = {"stage": "evaluated" if final else "trained" if done or diverged else "training"}
@@ -106,7 +106,7 @@ def _log_history(client: "MlflowClient", known: "MlflowRun", key: str, rows: Seq
     if key not in _logged:  # after a failure too: an answer may have been lost on the way back
         _logged[key] = {(n, m.step) for n in names for m in client.get_metric_history(known.info.run_id, n)}
     new = [row for row in rows if (f"{row.split}_{row.metric}", row.step) not in _logged[key]]
-    batch = [_metric(f"{row.split}_{row.metric}", row.value, row.step) for row in new]
+    batch = [metric(f"{row.split}_{row.metric}", row.value, row.step) for row in new]
     for start in range(0, len(batch), 1000):  # MLflow's limit for one call
         client.log_batch(known.info.run_id, metrics=batch[start : start + 1000])
     _logged[key] |= {(f"{row.split}_{row.metric}", row.step) for row in new}
@@ -118,7 +118,7 @@ def _speed(known: "MlflowRun", run: Run, step: int) -> list[Any]:
     count = len(tensors.read(paths.split_file(run.cell.dataset, "train")).ids)
     images = steps * min(run.config["train"]["batch_size"], count)
     total = known.data.metrics.get("seconds", 0.0) + seconds
-    return [_metric("seconds", round(total, 3), step), _metric("images_per_second", round(images / seconds, 1), step)]
+    return [metric("seconds", round(total, 3), step), metric("images_per_second", round(images / seconds, 1), step)]
 
 
 def log(client: "MlflowClient", known: "MlflowRun", metrics: list[Any], tags: Mapping[str, str]) -> None:
@@ -135,14 +135,14 @@ def log(client: "MlflowClient", known: "MlflowRun", metrics: list[Any], tags: Ma
         if error.error_code != "INVALID_PARAMETER_VALUE":
             raise
         client.log_batch(run_id, tags=changed)
-        for metric in metrics:
+        for one in metrics:
             try:
-                client.log_batch(run_id, metrics=[metric])
+                client.log_batch(run_id, metrics=[one])
             except MlflowException as refusal:
                 if refusal.error_code != "INVALID_PARAMETER_VALUE":
                     raise
                 reason = str(refusal).splitlines()[0][:200]
-                tqdm.write(f"warning: MLflow refuses the metric {metric.key!r}: {reason}")
+                tqdm.write(f"warning: MLflow refuses the metric {one.key!r}: {reason}")
 
 
 def accepted(name: str) -> str:
@@ -193,7 +193,8 @@ def _describe(client: "MlflowClient", run_id: str, run: Run) -> None:
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
 
 
-def _metric(name: str, value: float, step: int) -> Any:
+def metric(name: str, value: float, step: int) -> Any:
+    """A value of now, as MLflow takes it."""
     from mlflow.entities import Metric
 
     return Metric(name, value, int(time.time() * 1000), step)

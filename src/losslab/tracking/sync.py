@@ -73,7 +73,8 @@ def everything(params: Params) -> bool:
             done &= _sync_files(one, of_cell)
         if paths.LEADERBOARD.is_file():
             rows = [row for row in standings.read(paths.LEADERBOARD) if row.dataset == dataset]
-            done &= _attempt(partial(summary.write, dataset, its_runs, rows), SECONDS_FOR_ALL)
+            verdicts = [one for one in standings.read_verdicts(paths.VERDICTS) if one.dataset == dataset]
+            done &= _attempt(partial(summary.write, dataset, its_runs, rows, verdicts), SECONDS_FOR_ALL)
     return done
 
 
