@@ -116,6 +116,31 @@ def test_what_is_predicted_beyond_a_photograph_is_not_in_its_mask(
             assert [mask[row, column] for column in (0, 9, 21, 38, 50, 59)] == [1, 1, 2, 2, 3, 3]
 
 
+@pytest.mark.parametrize("first", ["background", "red"])
+def test_where_classes_exclude_each_other_a_pixel_is_of_the_most_probable(
+    predict: Predict, tmp_path: Path, first: str
+) -> None:
+    # The class `background` is where it is red: it has no number, no colour and no plane.
+    model = save_model(tmp_path / "m.safetensors", [first, "green", "blue"], threshold=0.999, exclusive=True)
+    stripes(240, 160, "red", "green", "blue").save(tmp_path / "a.png")
+    assert predict("a.png", "--model", model, "--out", "out", "--planes", "--coco", "m.json") == (0, "")
+    mask = values(tmp_path / "out/a.mask.png")
+    numbers = [0, 1, 2] if first == "background" else [1, 2, 3]
+    assert [mask[80, column] for column in (20, 120, 220)] == numbers
+    assert np.unique(mask).tolist() == numbers, "no pixel is left without a class"
+    planes = {path.name: values(path) == 255 for path in (tmp_path / "out").glob("a.*.png") if "mask" not in path.name}
+    del planes["a.overlay.png"]
+    assert planes.keys() == {
+        f"a.{name}.png" for name in ("red", "green", "blue") if (name, first) != ("red", "background")
+    }
+    assert (sum(plane.astype(int) for plane in planes.values()) == (mask > 0)).all()
+    results = json.loads((tmp_path / "m.json").read_text())
+    assert [entry["category_id"] for entry in results] == [number for number in numbers if number]
+    status, shown = predict("a.png", "--model", model, "--out", "out", "--threshold", "0.5")
+    assert (status, len(shown.splitlines())) == (1, 1)
+    assert "--threshold: the classes of" in shown
+
+
 def test_a_border_is_a_threshold_of_enlarged_probabilities(predict: Predict, model: Path, tmp_path: Path) -> None:
     stripes(240, 160, "red", "none").save(tmp_path / "a.png")
     widths = []

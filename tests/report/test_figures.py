@@ -147,3 +147,32 @@ def test_the_cells_of_a_grid_stand_in_their_rows_and_columns(tmp_path: Path) -> 
         y = round(size * (0.25 + 1.05 * row + 0.5))
         assert [tuple(pixels[y, round(size * (0.3 + 1.05 * column + 0.5))]) for column in range(3)] == expected
         assert tuple(pixels[y, round(size * (0.3 + 1.02))]) == (255, 255, 255), "the gap"
+
+
+def test_what_is_unknown_is_hatched_where_nothing_else_is_to_be_seen() -> None:
+    picture = np.full((8, 8, 3), 77, np.uint8)
+    truth = np.zeros((2, 8, 8), np.uint8)
+    truth[0, 2:6], truth[1, 4:] = 255, 1
+    predicted = np.zeros((2, 8, 8), np.bool_)
+    predicted[:, :, :4] = True
+    painted = images.outcome_overlay(picture, truth, predicted)
+    striped = (painted == images.STRIPE).all(axis=2)
+    assert striped[2:4, 4:].mean() == 0.5, "every second diagonal"
+    striped[2:4, 4:] = False
+    assert not striped.any(), "of void pixels alone, and not where another class is false"
+    assert tuple(painted[4, 0]) == overlays.RIGHT
+    assert tuple(painted[0, 0]) == overlays.FALSE
+    shown = images.class_overlay(picture, truth)
+    assert (shown == images.STRIPE).all(axis=2)[2:4].mean() == 0.5
+    legend = images.example_grid(picture.transpose(2, 0, 1)[None], truth[None], ["a", "b"], ["1"]).legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["b", "unknown"]
+
+
+def test_the_confusion_matrix_shows_shares_of_the_true_classes() -> None:
+    pixels = np.array([[6, 2, 0], [0, 1, 3], [0, 0, 0]])
+    figure = results.confusion_matrix(pixels, ["sky", "road", "nowhere"])
+    axes = figure.axes[0]
+    np.testing.assert_array_equal(axes.images[0].get_array()[:2], [[0.75, 0.25, 0], [0, 0.25, 0.75]])
+    assert np.isnan(np.ma.filled(axes.images[0].get_array()[2], np.nan)).all(), "of a class that is nowhere no share"
+    assert [text.get_text() for text in axes.texts] == ["75", "25", "25", "75"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["sky", "road", "nowhere"]

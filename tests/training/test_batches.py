@@ -1,5 +1,6 @@
 """A training set that is streamed from its file trains to the same bits as one that lies on the device."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,14 +9,16 @@ import pytest
 import torch
 import yaml
 from projects import ROOT
+from torch import nn
 
 from losslab import losses, networks
 from losslab.data import tensors
+from losslab.evaluation.planes import planes
 from losslab.settings.augment import Augment
 from losslab.settings.params import Train
 from losslab.training.batches import Resident, Streamed, fits
 from losslab.training.loop import Progress, train
-from losslab.training.seeds import prepared
+from losslab.training.seeds import loss_for, prepared
 
 SETTINGS = Train.model_validate(
     yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train"] | {"epochs": 2, "batch_size": 4}
@@ -63,6 +66,62 @@ def test_streamed_and_resident_sets_train_to_the_same_bits(
     streamed, resident = results
     assert streamed.rows == resident.rows
     assert all(torch.equal(streamed.kept[name], resident.kept[name]) for name in resident.kept)
+
+
+@pytest.fixture
+def labelled(splits: dict[str, tensors.Split]) -> dict[str, tensors.Split]:
+    """The same with labels: of `a`, `b` or neither, and a column of which nothing is known."""
+    of = {}
+    for name, split in splits.items():
+        labels = np.where(split.truth[:, 0] == 1, 1, np.where(split.truth[:, 1] == 1, 2, 0)).astype(np.uint8)
+        labels[:, :, 5] = tensors.VOID
+        of[name] = replace(split, truth=labels, classes=("background", "a", "b"))
+    return of
+
+
+@pytest.mark.parametrize("spec", [
+    {"kind": "cross_entropy"}, {"kind": "cross_entropy", "class_weights": "balanced"}, {"kind": "dice"},
+    {"kind": "boundary"},
+])  # fmt: skip
+def test_labels_train_as_their_planes_do_streamed_or_not(
+    labelled: dict[str, tensors.Split], spec: dict[str, str]
+) -> None:
+    results = []
+    for kind, gigabytes in (("labels", 1e-9), ("labels", 1.0), ("planes", 1.0)):
+        settings = SETTINGS.model_copy(update={"device_gb": gigabytes, "keep": "lowest_loss"})
+        data = prepared(labelled["train"], labelled["val"], settings, CPU)
+        assert (data.masks.ndim, data.classes, data.void) == (3, 3, True)
+        if kind == "planes":
+            data = replace(data, masks=planes(data.masks, 3), val_masks=planes(data.val_masks, 3))
+        progress = Progress()
+        network = partial(networks.build, "unet", classes=3, width=4, levels=2)
+        loss = loss_for(labelled["train"], spec)
+        train(network, loss, data, settings, 0, torch.float32, progress, lambda _: None, "test")
+        results.append(progress)
+    streamed, resident, dense = results
+    assert streamed.rows == resident.rows
+    assert [row for row in resident.rows if row.metric == "loss"] == [row for row in dense.rows if row.metric == "loss"]
+    for progress in (streamed, dense):
+        assert all(torch.equal(progress.kept[name], resident.kept[name]) for name in resident.kept)
+    measured = {row.metric for row in resident.rows if row.split == "val"}
+    assert measured == {"loss", "miou_argmax"}
+    assert resident.threshold == 0.5
+
+
+def test_what_is_unknown_changes_nothing(labelled: dict[str, tensors.Split]) -> None:
+    results = []
+    for change in (0, 77):
+        images = {name: split.images.copy() for name, split in labelled.items()}
+        data = prepared(labelled["train"], labelled["val"], SETTINGS, CPU)
+        for picture, mask in zip(images["train"], labelled["train"].truth, strict=True):
+            picture[:, mask == tensors.VOID] += np.uint8(change)
+        data = replace(data, images=torch.from_numpy(images["train"]))
+        progress = Progress()
+        network = partial(nn.Conv2d, 3, 3, 1)  # sees a pixel at a time
+        loss = loss_for(labelled["train"], {"kind": "cross_entropy"})
+        train(network, loss, data, SETTINGS, 0, torch.float32, progress, lambda _: None, "test")
+        results.append(progress)
+    assert results[0].rows == results[1].rows
 
 
 def test_batches_come_in_order_each_with_its_share_of_images_and_all_masks(splits: dict[str, tensors.Split]) -> None:

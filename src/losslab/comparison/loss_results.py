@@ -176,6 +176,6 @@ def _untaught(dataset: str) -> list[str]:
         return []
     try:
         absent = json.loads(path.read_text(encoding="utf-8")).get("absent_classes", {}).get("train", [])
-        return [f"{name}: in no training image; it counts as a class that no loss has learned" for name in absent]
+        return [f"{name}: in no training image, so that no loss can learn it" for name in absent]
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None

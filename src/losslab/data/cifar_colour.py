@@ -6,9 +6,6 @@ extract.json has the colours as numbers, in the order of the classes.
 
 The official archive `cifar-10-python.tar.gz` holds `cifar-10-batches-py/data_batch_1` to `data_batch_5` and
 `test_batch`: pickles of a dict with `data` uint8 `[10000, 3072]` (R, G, B planes of 32×32) and `labels`.
-
-`cross_entropy` adds a background here, as anywhere: recipes/cifar_colour.yaml says by how much its value is larger than
-that of the K colours alone.
 """
 
 import io

@@ -18,7 +18,7 @@ def of_masks(predicted: Tensor, target: Tensor, boundary_tolerance: float = 2.0)
 
     Args:
         predicted: boolean `[N, C, H, W]`.
-        target: planes of 0 and 1, of the same shape.
+        target: planes of 0 and 1, or of 255 where it is unknown, of the same shape.
         boundary_tolerance: how many pixels a boundary may lie off the true one and still be right.
 
     >>> import torch

@@ -92,7 +92,7 @@ def train(
     """
     torch.manual_seed(seed)
     device, count = data.device, len(data.images)
-    loss = loss.fitted(planes(data.masks, data.classes))
+    loss = fitted(loss, data.masks, data.classes)
     augment = Augmentation(settings.augment)
     void = data.void or augment.leaves_void
     train_set: Resident | Streamed
@@ -220,6 +220,14 @@ def validate(
     if better[settings.keep]:
         progress.kept = copy.deepcopy(network.state_dict())
         progress.kept_miou, progress.kept_loss, progress.threshold = miou, mean, threshold
+
+
+def fitted(loss: Loss, truth: Tensor, classes: int) -> Loss:
+    """The loss with what it takes from all masks `[N, C, H, W]`, or from labels `[N, H, W]`: their planes could fill
+    memory, and are made only if it takes anything."""
+    if truth.ndim == 3 and loss.fitted(planes(truth[:1], classes)) == loss:
+        return loss
+    return loss.fitted(planes(truth, classes))
 
 
 def target_maps(loss: Loss, truth: Tensor, classes: int) -> Tensor | None:

@@ -13,7 +13,7 @@ from losslab.inference.overlays import FALSE, MISSED, ON_PAPER, RGB, RIGHT, Pixe
 from losslab.report.figures.style import new_figure, save, styled
 
 Masks = NDArray[np.bool_]
-STRIPE = (128, 128, 128)
+STRIPE = (225, 225, 225)
 
 
 @styled
@@ -25,7 +25,7 @@ def outcome_grid(images: Pixels, truth: Pixels, predicted: Mapping[str, Masks], 
     for loss, masks in predicted.items():
         rows = zip(columns["input"], truth, masks, strict=True)
         columns[loss] = [outcome_overlay(picture, t, p) for picture, t, p in rows]
-    return _grid(columns, names, {"right": RIGHT, "missed": MISSED, "false": FALSE})
+    return _grid(columns, names, {"right": RIGHT, "missed": MISSED, "false": FALSE} | _unknown(truth))
 
 
 @styled
@@ -35,7 +35,7 @@ def example_grid(images: Pixels, truth: Pixels, classes: Sequence[str], names: S
     pictures = [_picture(image) for image in images]
     painted = [class_overlay(picture, mask) for picture, mask in zip(pictures, truth, strict=True)]
     shown = {name: _class_colour(c) for c, name in enumerate(classes) if (truth[:, c] == 1).any()}
-    return _grid({"input": pictures, "truth": painted}, names, shown, sideways=True)
+    return _grid({"input": pictures, "truth": painted}, names, shown | _unknown(truth), sideways=True)
 
 
 def prediction_grid(
@@ -65,6 +65,11 @@ def class_overlay(picture: Pixels, masks: Pixels) -> Pixels:
     shown = overlay(picture, (present * numbers).max(axis=0), [_class_colour(c) for c in range(len(masks))])
     shown[_hatched(masks) & ~present.any(axis=0)] = STRIPE
     return shown
+
+
+def _unknown(truth: Pixels) -> dict[str, RGB]:
+    """What the hatching means, if there is any."""
+    return {"unknown": STRIPE} if (truth == VOID).any() else {}
 
 
 def _hatched(masks: Pixels) -> Masks:

@@ -27,7 +27,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 
 /* Every second diagonal of what is unknown. */
-const STRIPE = [128, 128, 128];
+const STRIPE = [225, 225, 225];
 
 /* The image browser. An atlas is an image with a tile per test image; of masks, bit k of a pixel says class k. */
 class Browser {
