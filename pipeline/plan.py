@@ -14,6 +14,7 @@ from losslab.inference import devices
 from losslab.results import paths
 from losslab.results.files import atomic_folder
 from losslab.settings import params
+from losslab.settings.overrides import train_of
 from losslab.settings.params import Params
 from losslab.settings.plans import (
     FOLDER,
@@ -98,7 +99,9 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         network, loss = settings.networks[cell.network], settings.losses[cell.loss]
         kinds = _kinds(settings, cell)
         common: dict[str, Any] = dict(zip(("dataset", "network", "loss"), cell.names, strict=True))
-        train = settings.train.model_copy(update={"seeds": seeds_of(cell, settings.train.seeds, settings.grid)})
+        train = train_of(settings, cell.loss)
+        train = train.model_copy(update={"seeds": seeds_of(cell, train.seeds, settings.grid)})
+        loss = {key: value for key, value in loss.items() if key != "train"}  # it stands in the other one
         if "pretrained" not in network:  # an encoder that starts at random is to learn
             train = train.model_copy(update={"freeze": 0, "encoder_lr_factor": 1.0})
         common |= {"network_spec": network, "loss_spec": loss, "train": train, "cpu_precision": cpu_precision}
