@@ -94,7 +94,8 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         # Without any, the stage does nothing, and no edit of its code is to run it again.
         code = used("weights") if pretrained else {"code": ""}
         written[WeightsPlan.path(name)] = WeightsPlan(pretrained=pretrained, **code)
-    train_code = {}
+    train_code: dict[str, str] = {}
+    train_libraries: dict[str, str] = {}
     for cell in cells(settings.grid):
         network, loss = settings.networks[cell.network], settings.losses[cell.loss]
         kinds = _kinds(settings, cell)
@@ -107,6 +108,7 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         common |= {"network_spec": network, "loss_spec": loss, "train": train, "cpu_precision": cpu_precision}
         trained = TrainPlan(**common, **used("train", kinds))
         train_code[str(cell)] = trained.code
+        train_libraries |= trained.libraries
         written[TrainPlan.path(*cell.names)] = trained
         scored = EvaluatePlan(evaluate=settings.evaluate, **common, **used("evaluate", kinds))
         written[EvaluatePlan.path(*cell.names)] = scored
@@ -117,7 +119,9 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         compare=settings.compare,
         **used("compare"),
     )
-    written[ReportPlan.path()] = ReportPlan(params=settings, train_code=train_code, **used("report"))
+    written[ReportPlan.path()] = ReportPlan(
+        params=settings, train_code=train_code, train_libraries=train_libraries, **used("report")
+    )
     return written
 
 
