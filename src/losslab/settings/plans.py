@@ -170,4 +170,4 @@ class ReportPlan(Plan):
     train_code: dict[str, str]
     """Fingerprint of the code that each cell was trained with."""
     train_libraries: dict[str, str] = Field(default_factory=dict)
-    """Installed libraries that one or the other cell was trained with → version, with a digest for code from elsewhere."""
+    """Installed libraries that cells were trained with → version, with a digest for code from elsewhere."""
