@@ -14,6 +14,7 @@ from losslab.inference import devices
 from losslab.results import paths
 from losslab.results.files import atomic_folder
 from losslab.settings import params
+from losslab.settings.overrides import train_of
 from losslab.settings.params import Params
 from losslab.settings.plans import (
     FOLDER,
@@ -93,17 +94,21 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         # Without any, the stage does nothing, and no edit of its code is to run it again.
         code = used("weights") if pretrained else {"code": ""}
         written[WeightsPlan.path(name)] = WeightsPlan(pretrained=pretrained, **code)
-    train_code = {}
+    train_code: dict[str, str] = {}
+    train_libraries: dict[str, str] = {}
     for cell in cells(settings.grid):
         network, loss = settings.networks[cell.network], settings.losses[cell.loss]
         kinds = _kinds(settings, cell)
         common: dict[str, Any] = dict(zip(("dataset", "network", "loss"), cell.names, strict=True))
-        train = settings.train.model_copy(update={"seeds": seeds_of(cell, settings.train.seeds, settings.grid)})
+        train = train_of(settings, cell.loss)
+        train = train.model_copy(update={"seeds": seeds_of(cell, train.seeds, settings.grid)})
+        loss = {key: value for key, value in loss.items() if key != "train"}  # it stands in the other one
         if "pretrained" not in network:  # an encoder that starts at random is to learn
             train = train.model_copy(update={"freeze": 0, "encoder_lr_factor": 1.0})
         common |= {"network_spec": network, "loss_spec": loss, "train": train, "cpu_precision": cpu_precision}
         trained = TrainPlan(**common, **used("train", kinds))
         train_code[str(cell)] = trained.code
+        train_libraries |= trained.libraries
         written[TrainPlan.path(*cell.names)] = trained
         scored = EvaluatePlan(evaluate=settings.evaluate, **common, **used("evaluate", kinds))
         written[EvaluatePlan.path(*cell.names)] = scored
@@ -114,7 +119,9 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         compare=settings.compare,
         **used("compare"),
     )
-    written[ReportPlan.path()] = ReportPlan(params=settings, train_code=train_code, **used("report"))
+    written[ReportPlan.path()] = ReportPlan(
+        params=settings, train_code=train_code, train_libraries=train_libraries, **used("report")
+    )
     return written
 
 

@@ -13,12 +13,16 @@ from losslab.errors import InputError, exit_on_error
 def check() -> None:
     """check params.yaml, and put losses from elsewhere to the test"""
     from losslab import data, losses, networks
-    from losslab.settings import params
+    from losslab.settings import overrides, params
     from losslab.settings.plans import cells, seeds_of
 
     settings = params.load({"datasets": data.registry, "networks": networks.registry, "losses": losses.registry})
     runs = sum(len(seeds_of(cell, settings.train.seeds, settings.grid)) for cell in cells(settings.grid))
+    for loss in settings.grid.losses:
+        overrides.train_of(settings, loss)
     print(f"{params.PARAMS}: correct; {runs} runs in the grid")
+    if sentence := overrides.of_recipes(settings):
+        print(sentence)
     _examine({name: settings.losses[name] for name in settings.grid.losses})
 
 

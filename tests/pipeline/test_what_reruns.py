@@ -208,6 +208,10 @@ SETTINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
         lambda p: p["losses"]["dice"].update(smooth=0.5),
         ["train/*/dice", "evaluate/*/dice", "compare", "report"],
     ),
+    "a learning rate of a loss's own": (
+        lambda p: p["losses"]["dice"].update(train={"lr": 0.5}),
+        ["train/*/dice", "evaluate/*/dice", "compare", "report"],
+    ),
     "a loss that the grid lacks": (lambda p: p["losses"]["iou"].update(smooth=0.5), ["report"]),
     "a loss added": (
         lambda p: p["grid"]["losses"].append("iou"),

@@ -216,3 +216,15 @@ def test_the_stage_needs_no_torch() -> None:
     """It would cost seconds, and a change to a network would draw the report again."""
     script = "import sys, pipeline.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
+
+
+def test_a_loss_that_is_trained_otherwise_says_so_in_every_table(here: Path) -> None:
+    plan = results(here)
+    plan.params.losses["dice"]["train"] = {"lr": 0.5, "epochs": None}
+    report_page.write(plan)
+    text = (here / "results/report.html").read_text(encoding="utf-8")
+    assert "): dice with lr 0.5. With these it is recipes that are compared." in text
+    rows = re.findall(r'<th scope="row">(?:(?!</th>).)*dice(?:(?!</th>).)*</th>', text)
+    rows = [row for row in rows if "train: " not in row]
+    assert len(rows) > 1
+    assert all('<span class="soft">(lr 0.5)</span>' in row for row in rows)

@@ -53,7 +53,7 @@ def trained(network: str, loss: str, seeds: dict[int, float]) -> list[Run]:
         for epoch, value in ((1, best), (2, best / 2))
     ]
     history.write(paths.history_file(cell), rows)
-    return [Run(cell, seed, {}, "", "", f"{cell} {seed}") for seed in seeds]
+    return [Run(cell, seed, {}, "", "", {}, f"{cell} {seed}") for seed in seeds]
 
 
 def test_the_champion_is_the_leader_of_the_verdict_with_the_best_network(

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from losslab.losses.loss import Loss, at_least_float32, mean
+from losslab.settings.overrides import Overrides
 from losslab.settings.registry import Registry
 
 __all__ = ["KINDS", "Loss", "LossSpec", "at_least_float32", "build", "mean", "registry"]
@@ -51,7 +52,9 @@ KINDS = {
     "unified_focal": "compound.unified_focal:UnifiedFocal",
 }
 
-registry: Registry[Loss] = Registry(__name__, KINDS, given=("exclusive",), own="loss:Loss", adapter="foreign")
+registry: Registry[Loss] = Registry(
+    __name__, KINDS, given=("exclusive",), own="loss:Loss", adapter="foreign", common={"train": Overrides}
+)
 
 
 def build(kind: str, *, exclusive: bool = False, **options: Any) -> Loss:

@@ -21,6 +21,7 @@ from losslab.report.image_atlas import browser
 from losslab.results import paths
 from losslab.results.files import atomic_file, atomic_folder
 from losslab.results.standings import RANKED_BY, RULES
+from losslab.settings import overrides
 from losslab.settings.plans import ReportPlan
 
 ATLAS_BYTES = 5_500_000
@@ -109,6 +110,8 @@ def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
     script = (web / "script.js").read_text(encoding="utf-8")
     return environment.get_template("template.html").render(
         sections=sections,
+        own=overrides.shown(plan.params),
+        recipes=overrides.of_recipes(plan.params),
         params=plan.params,
         settings=plan.params.model_dump(mode="json"),
         metrics={name: metric for name, metric in METRICS.items() if name in measured},

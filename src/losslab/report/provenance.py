@@ -55,6 +55,7 @@ def data_facts(params: Params, dataset: str) -> dict[str, Any]:
 def made_with(plan: ReportPlan) -> dict[str, Any]:
     """What identifies the results: versions, and the code that each cell was trained with."""
     versions = {"Python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+    versions |= {name: words for name, words in plan.train_libraries.items() if name not in versions}
     return {"versions": versions, "fingerprints": plan.train_code}
 
 

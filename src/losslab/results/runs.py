@@ -22,6 +22,8 @@ class Run:
     """md5 of train.safetensors, as DVC has it."""
     code: str
     """Fingerprint of the code of the train stage."""
+    libraries: dict[str, str]
+    """Installed libraries that the train stage depends on → version; a part of the fingerprint."""
     key: str
     """Digest of all of the above: the same key, the same bytes."""
 
@@ -41,5 +43,5 @@ def of(plan: TrainPlan) -> list[Run]:
     for seed in plan.train.seeds:
         identity = json.dumps([plan.cell.names, seed, config, train, val, plan.code], sort_keys=True)
         key = hashlib.sha256(identity.encode()).hexdigest()[:32]
-        runs.append(Run(plan.cell, seed, config, train, plan.code, key))
+        runs.append(Run(plan.cell, seed, config, train, plan.code, plan.libraries, key))
     return runs

@@ -169,3 +169,5 @@ class ReportPlan(Plan):
     params: Params
     train_code: dict[str, str]
     """Fingerprint of the code that each cell was trained with."""
+    train_libraries: dict[str, str] = Field(default_factory=dict)
+    """Installed libraries that cells were trained with → version, with a digest for code from elsewhere."""

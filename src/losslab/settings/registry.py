@@ -101,8 +101,9 @@ class Registry(Generic[T]):
         Raises:
             pydantic.ValidationError: as `check`.
         """
-        common = {key: section.model_validate(spec[key]) for key, section in self.common.items() if spec.get(key)}
-        beside = {key: section.model_dump(mode="json") for key, section in common.items()}
+        optional: dict[str, Any] = {key: (section | None, None) for key, section in self.common.items()}
+        common = create_model("Common", **optional).model_validate({key: spec.get(key) for key in self.common})
+        beside = {key: value for key, value in common.model_dump(mode="json").items() if value is not None}
         spec = self._of_kind(spec)
         if adapted := self._adapted(spec.get("kind")):
             adapter, named = adapted

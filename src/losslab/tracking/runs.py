@@ -175,6 +175,7 @@ def _create(client: "MlflowClient", experiment: str, run: Run) -> "MlflowRun":
         "git_commit": _git_commit(),
         "data_md5": run.data_md5,
         "code_fingerprint": run.code,
+        "libraries": ", ".join(f"{name} {words}" for name, words in run.libraries.items()) or "none",
     }
     with store.lock():
         if known := find(client, experiment, run.key):  # another process was first
