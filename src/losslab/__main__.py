@@ -47,6 +47,25 @@ def _examine(specs: dict[str, dict[str, Any]]) -> None:
         raise InputError(f"params.yaml: losses.{wrong[0]}: is not to be trained with, see above")
 
 
+def data(path: Path, write: bool, name: str | None, image_size: int | None, sheet: Path | None) -> None:
+    """look at a data set: what it is, its entry for params.yaml"""
+    from losslab.inspection import entry, survey
+    from losslab.settings import params
+
+    called = name or entry.name_of(path)
+    picture = sheet or Path(f"{called}.png")
+    lines, spec = survey.survey(path, image_size, picture)
+    print("\n".join([*lines, f"picture:     {picture}"]))
+    if write:
+        entry.insert(params.PARAMS, called, spec)
+        print(f"entry:       datasets.{called} in {params.PARAMS}; name it in grid.datasets")
+    else:
+        print(
+            f"entry:       put it under datasets in {params.PARAMS}, or use --write\n\n{entry.text(called, spec)}",
+            end="",
+        )
+
+
 def losses() -> None:
     """list the kinds of loss: options, defaults, references"""
     from losslab.losses import catalogue
@@ -90,6 +109,9 @@ def tune(dataset: str, network: str, loss: str, lr: list[float], momentum: list[
 
 EXAMPLES = {
     check: "losslab check",
+    data: """\
+losslab data ../cells
+losslab data export.zip --write --name cells --image-size 128""",
     losses: "losslab losses | less",
     predict: """\
 losslab predict photo.jpg --model results/train/shapes/unet/ce_dice/seed0.safetensors --out masks
@@ -119,11 +141,25 @@ def parser() -> argparse.ArgumentParser:
             epilog=f"examples:\n{indented}", formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         subparser.set_defaults(command=command)
+        if command is data:
+            _add_data_options(subparser)
         if command is predict:
             _add_predict_options(subparser)
         if command is tune:
             _add_tune_options(subparser)
     return top
+
+
+def _add_data_options(command: argparse.ArgumentParser) -> None:
+    command.description = """\
+Looks at a folder, a zip or tar archive, or a file in COCO's format: images with mask files (as Pascal VOC, Cityscapes,
+CVAT and others have them), polygons of YOLO, outlines of COCO. Says in a few lines what is there, and writes a picture
+of images with their masks, to be checked by eye. Classes of label maps have no names: give them yours in the entry."""
+    command.add_argument("path", type=Path, metavar="PATH", help="a folder, an archive or a JSON file")
+    command.add_argument("--write", action="store_true", help="put the entry into params.yaml")
+    command.add_argument("--name", help="what the entry is called (the name of the folder)")
+    command.add_argument("--image-size", type=int, help="image_size of the entry")
+    command.add_argument("--sheet", type=Path, metavar="FILE.png", help="where the picture goes (NAME.png)")
 
 
 def _add_predict_options(command: argparse.ArgumentParser) -> None:

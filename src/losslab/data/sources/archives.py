@@ -185,6 +185,14 @@ def check_inside(path: Path, folder: Path) -> None:
 
 
 class _Folder(Files):
+    def read(self, name: str, most: int) -> bytes:
+        path = self.path / name
+        if not path.is_file():
+            raise InputError(f"{self.location}: holds no {name}")
+        check_inside(path, self.path)
+        self._check_size(name, path.stat().st_size, most)
+        return path.read_bytes()
+
     def _members(self) -> Iterator[Member]:
         for path in self.path.rglob("*"):
             if path.is_file():
