@@ -49,7 +49,7 @@ def _examine(specs: dict[str, dict[str, Any]]) -> None:
 
 def data(path: Path, write: bool, name: str | None, image_size: int | None, sheet: Path | None) -> None:
     """look at a data set: what it is, its entry for params.yaml"""
-    from losslab.inspection import entry, survey
+    from losslab.report.inspection import entry, survey
     from losslab.settings import params
 
     called = name or entry.name_of(path)

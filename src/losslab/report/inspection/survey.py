@@ -20,8 +20,8 @@ from losslab.data.sources.archives import open_files
 from losslab.data.splits import SPLITS
 from losslab.errors import InputError
 from losslab.inference.overlays import class_colours, overlay, side_by_side
-from losslab.inspection.formats import Proposal, recognise, recognise_outlines
-from losslab.inspection.patterns import is_image
+from losslab.report.inspection.formats import Proposal, recognise, recognise_outlines
+from losslab.report.inspection.patterns import is_image
 from losslab.settings.schema import explain
 
 MOST_IMAGES = 1000

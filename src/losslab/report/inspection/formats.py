@@ -9,8 +9,8 @@ from typing import Any
 
 from losslab.data.sources.archives import Files, open_files
 from losslab.errors import InputError
-from losslab.inspection.mask_labels import LABEL_MAP, label_map, proposed_labels
-from losslab.inspection.patterns import is_image, paired
+from losslab.report.inspection.mask_labels import LABEL_MAP, label_map, proposed_labels
+from losslab.report.inspection.patterns import is_image, paired
 
 MAX_JSON = 1 << 30  # bytes
 SPLIT_OF = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
