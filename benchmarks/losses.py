@@ -83,7 +83,8 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     keep_memory()
 
     def data(classes: int) -> tuple[Tensor, Tensor]:
-        return tuple(x.to(arguments.device) for x in batch(arguments.images, classes, arguments.size))
+        # Floats: a target without void, as most training steps have it.
+        return tuple(x.to(arguments.device).float() for x in batch(arguments.images, classes, arguments.size))
 
     rows: list[dict[str, Any]] = []
     for oracle in ORACLES:

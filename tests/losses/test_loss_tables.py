@@ -68,7 +68,7 @@ TABLE: list[tuple[str, dict[str, Any], list[float], list[int], float]] = [
     ("lovasz", {}, [Z, Z], [1, 0], (1 + Z) / 2),
     # Errors: class (¼, ¾), background the same. Class: J({2}) = ½, J({2, 1}) = 1: ¾·½ + ¼·½ = ½.
     # Background: truth is pixel 2, so J({2}) = 1, J({2, 1}) = 1: ¾. Mean ⅝.
-    ("lovasz", {"form": "softmax"}, [Z, Z], [1, 0], 5 / 8),
+    ("lovasz", {"activation": "softmax"}, [Z, Z], [1, 0], 5 / 8),
     # φ = (−1, 1, 2): inside, next to it, two away; p − t = (−¼, ¾, ½).
     ("boundary", {}, [Z, Z, 0], [1, 0, 0], (1 / 4 + 3 / 4 + 2 / 2) / 3),
     ("hausdorff", {}, [Z, Z, 0], [1, 0, 0], (1 / 16 + 9 / 16 + 4 / 4) / 3),

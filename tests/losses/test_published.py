@@ -41,6 +41,35 @@ def test_value_and_gradient_are_those_of_the_plain_loop(
         torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.parametrize("images", [1, 2, 5, 8])
+@pytest.mark.parametrize(("scale", "shift"), [(0.1, 0.2), (1, 1), (30, 60)])
+@pytest.mark.parametrize("reading", ["split", "channel", "image"])
+def test_each_reading_of_the_lost_indentation_is_its_plain_loop(
+    reading: str, scale: float, shift: float, images: int
+) -> None:
+    loss = kind_loss("report_a_mse_dice", labels="binary", reading=reading, alpha=0.8)
+    for seed in range(8):
+        outputs, target = outputs_and_target(images, CLASSES, scale, shift, seed)
+        outputs.requires_grad_()
+        value = loss(outputs, target)
+        expected = published_loops.report_a_mse_dice(outputs, target.double(), 0.8, reading)
+        torch.testing.assert_close(value, expected)
+        gradients = [torch.autograd.grad(v, outputs)[0] if v.requires_grad else 0 * outputs for v in (value, expected)]
+        torch.testing.assert_close(*gradients)
+
+
+def test_the_readings_differ_where_a_late_channel_brings_the_dice_below_zero() -> None:
+    # Outputs of 40 on masks of 50: Dice 1 − 4000/90 < 0. Outputs of ½ on an empty channel: 1 − ε/½ > 0.
+    outputs, target = torch.full((2, 2, 1, 1), 0.5), torch.zeros(2, 2, 1, 1)
+    outputs[:, 1], target[:, 1] = 80, 1
+    values = {
+        reading: float(kind_loss("report_a_mse_dice", reading=reading)(outputs, target))
+        for reading in ("split", "channel", "image")
+    }
+    assert values["split"] == values["image"] == 0
+    assert values["channel"] > 0
+
+
 @pytest.mark.parametrize(
     ("kind", "option", "values"),
     [

@@ -152,7 +152,14 @@ def test_what_is_left_out_has_its_default_and_what_is_written_out_is_the_same(
     written_out = {"kind": "dice", "smooth": 1, "reduce": "batch", "empty": "count"}
     long = params.load(REGISTRIES, written(lambda p: p["losses"].update(dice=written_out)))
     assert short == long
-    assert short.losses["dice"] == {"kind": "dice", "smooth": 1.0, "reduce": "batch", "empty": "count"}
+    assert short.losses["dice"] == {
+        "kind": "dice",
+        "activation": None,
+        "smooth": 1.0,
+        "reduce": "batch",
+        "empty": "count",
+        "include_background": False,
+    }
 
 
 def test_nothing_works_before_all_is_checked(project: Project) -> None:

@@ -36,6 +36,13 @@ def batch(images: int = 3, classes: int = 4, size: int = 8, seed: int = 0) -> tu
     return logits, (labels == torch.arange(classes).view(1, -1, 1, 1)).to(torch.uint8)
 
 
+def exclusive_batch(images: int = 3, classes: int = 4, size: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """As `batch`, but every pixel has one of the classes."""
+    logits, target = batch(images, classes, size, seed)
+    target[:, 0] |= target.sum(1) == 0
+    return logits, target
+
+
 def perfect(loss: Loss, target: Tensor, size: float = 100.0) -> Tensor:
     """Logits that predict `target`: label values for a loss of raw outputs, else ±`size`."""
     target = target.float()

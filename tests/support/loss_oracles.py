@@ -64,6 +64,16 @@ def background_and_indices(logits: Tensor, target: Tensor) -> tuple[Tensor, Tens
     return functional.pad(logits, (0, 0, 0, 0, 1, 0)), (target * ranks).amax(1).long()
 
 
+def with_background(function: Function) -> Function:
+    """`function` of logits and planes in which the background is the first class."""
+
+    def value(logits: Tensor, target: Tensor) -> Tensor:
+        padded, indices = background_and_indices(logits, target)
+        return function(padded, functional.one_hot(indices, padded.shape[1]).permute(0, 3, 1, 2).float())
+
+    return value
+
+
 def torch_cross_entropy(weight: list[float] | None = None, smoothing: float = 0.0) -> Function:
     weights = None if weight is None else torch.tensor(weight, dtype=torch.float32)
     return lambda z, t: functional.cross_entropy(*background_and_indices(z, t), weights, label_smoothing=smoothing)
@@ -92,6 +102,32 @@ def monai_dice(batch: bool = True, **options: Any) -> Function:
     from monai.losses import DiceLoss
 
     return with_float_target(DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0, batch=batch, **options))
+
+
+def monai_softmax(name: str, **options: Any) -> Function:
+    from monai import losses
+
+    return with_background(getattr(losses, name)(softmax=True, **options))
+
+
+def monai_softmax_focal() -> Function:
+    from monai.losses import FocalLoss
+
+    loss = FocalLoss(gamma=2.0, alpha=0.25, use_softmax=True)
+    # It averages over all planes, of which all but the pixel's class are 0.
+    return with_background(lambda z, t: z.shape[1] * loss(z, t))
+
+
+def smp_softmax(name: str, **options: Any) -> Function:
+    from segmentation_models_pytorch import losses
+
+    loss = getattr(losses, name)("multiclass", **options)
+
+    def value(logits: Tensor, target: Tensor) -> Tensor:
+        padded, indices = background_and_indices(logits, target)
+        return loss(padded, indices)
+
+    return value
 
 
 def monai_log_cosh_dice() -> Function:
@@ -181,6 +217,11 @@ def monai_combo() -> Function:
     return value
 
 
+SOFT = {"activation": "softmax"}
+WHOLE = SOFT | {"include_background": True}
+SMOOTH = {"smooth_nr": 1.0, "smooth_dr": 1.0, "batch": True}
+UNSMOOTHED = {"smooth_nr": 0, "smooth_dr": 0, "batch": True}
+DICE_CE_SOFTMAX = [{"loss": {"kind": "cross_entropy"}}, {"loss": {"kind": "dice", **WHOLE}}]
 DICE_CE = [{"loss": {"kind": "dice"}, "weight": 0.5}, {"loss": {"kind": "bce"}, "weight": 2.0}]
 
 ORACLES = [
@@ -214,12 +255,7 @@ ORACLES = [
         lambda: monai_generalized_dice(False, "simple"),
         {"reduce": "sample", "weights": "simple"},
     ),
-    Oracle(
-        "generalized_dice",
-        "monai",
-        lambda: monai_generalized_dice(True, "uniform"),
-        {"weights": "uniform"},
-    ),
+    Oracle("generalized_dice", "monai", lambda: monai_generalized_dice(True, "uniform"), {"weights": "uniform"}),
     Oracle("log_cosh_dice", "monai", monai_log_cosh_dice, classes=1),
     # MONAI's smoothing is added to twice the intersection and twice the union.
     Oracle("iou", "monai", lambda: monai_dice(jaccard=True), {"smooth": 0.5}),
@@ -230,7 +266,7 @@ ORACLES = [
     Oracle("mcc", "smp", smp_mcc, classes=1),
     Oracle("lovasz", "smp", smp_lovasz_hinge, classes=1),
     Oracle("lovasz", "kornia", kornia_lovasz_hinge, {"reduce": "sample"}, classes=1),
-    Oracle("lovasz", "smp", smp_lovasz_softmax, {"form": "softmax"}),
+    Oracle("lovasz", "smp", smp_lovasz_softmax, {"activation": "softmax"}),
     # MONAI adds the distances of the prediction, which are 0 where it finds nothing.
     Oracle("hausdorff", "monai", monai_hausdorff, logits=lambda logits: -logits.abs()),
     Oracle(
@@ -243,4 +279,17 @@ ORACLES = [
     Oracle("sum", "monai", monai_dice_ce, {"terms": DICE_CE}, classes=1),
     Oracle("combo", "monai + torch", monai_combo, {"alpha": 0.3, "beta": 0.8}),
     Oracle("report_a_mse", "torch", torch_raw_mse, {"labels": 255}),
+    # Softmax over background and classes; background in the mean, and out of it.
+    Oracle("dice", "monai", lambda: monai_softmax("DiceLoss", **SMOOTH), WHOLE),
+    Oracle("dice", "monai", lambda: monai_softmax("DiceLoss", include_background=False, **SMOOTH), SOFT),
+    Oracle("dice", "smp", lambda: smp_softmax("DiceLoss", smooth=1.0), WHOLE | {"smooth": 2.0}),
+    Oracle("dice", "smp", lambda: smp_softmax("DiceLoss", smooth=1.0, classes=[1, 2, 3, 4]), SOFT | {"smooth": 2.0}),
+    Oracle("iou", "smp", lambda: smp_softmax("JaccardLoss", smooth=1.0), WHOLE),
+    Oracle("iou", "monai", lambda: monai_softmax("DiceLoss", jaccard=True, **SMOOTH), WHOLE | {"smooth": 0.5}),
+    Oracle("tversky", "monai", lambda: monai_softmax("TverskyLoss", alpha=0.3, beta=0.7, **SMOOTH), WHOLE),
+    Oracle("tversky", "smp", lambda: smp_softmax("TverskyLoss", alpha=0.3, beta=0.7, smooth=1.0), WHOLE),
+    Oracle("squared_dice", "monai", lambda: monai_softmax("DiceLoss", squared_pred=True, **SMOOTH), WHOLE),
+    Oracle("generalized_dice", "monai", lambda: monai_softmax("GeneralizedDiceLoss", **UNSMOOTHED), WHOLE),
+    Oracle("focal", "monai", monai_softmax_focal, SOFT),
+    Oracle("sum", "monai", lambda: monai_softmax("DiceCELoss", **SMOOTH), {"terms": DICE_CE_SOFTMAX}),
 ]

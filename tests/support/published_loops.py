@@ -34,19 +34,37 @@ def dice_of(o: Tensor, m: Tensor) -> Tensor:
     return 1 - (2 * (o * m).sum() + EPSILON) / (o.sum() + m.sum() + EPSILON)
 
 
-def report_a_mse_dice(o: Tensor, m: Tensor, alpha: float = 0.5) -> Tensor:
+def report_a_mse_dice(o: Tensor, m: Tensor, alpha: float = 0.5, reading: str = "split") -> Tensor:
+    """The three steps, with the indentation of each `reading`."""
     images, channels = o.shape[:2]
     mse = [o.new_zeros(())] * images
     dice = [o.new_zeros(())] * images
     composite = [o.new_zeros(())] * images
-    for b in range(images):
-        for c in range(images):
-            if c < channels and o[b, c].sum() + m[b, c].sum() > 0:
-                dice[c] = dice_of(o[b, c], m[b, c])
+
+    def step_dice(b: int, c: int) -> None:
+        if c < channels and o[b, c].sum() + m[b, c].sum() > 0:
+            dice[c] = dice_of(o[b, c], m[b, c])
+
+    def step_mse(b: int) -> None:
         if m[b].sum() > 0 and o[b].sum() > 0:
             mse[b] = ((o[b] - m[b]) ** 2).mean()
+
+    def step_composite(b: int) -> None:
         if sum(mse) > 0 and sum(dice) > 0:
             composite[b] = alpha * sum(mse) + (1 - alpha) * sum(dice)
+
+    for b in range(images):
+        for c in range(images):
+            if reading != "image":
+                step_dice(b, c)
+            if reading == "channel":
+                step_mse(b)
+                step_composite(b)
+        if reading == "image":
+            step_dice(b, min(images, channels) - 1)
+        if reading != "channel":
+            step_mse(b)
+            step_composite(b)
     return torch.stack(composite).sum() / images
 
 

@@ -4,18 +4,18 @@
 `loss.probabilities(logits)` the values in [0, 1] that a prediction thresholds. To add a loss, write its file,
 add its line to `KINDS` and name it in params.yaml; the tests find it by the registry.
 
-No kind has an `ignore` option: docs/losses.md says what to do with void pixels.
+A uint8 target may hold 255, void: no loss sees such pixels.
 """
 
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from losslab.losses.loss import Loss, at_least_float32
+from losslab.losses.loss import Loss, at_least_float32, mean
 from losslab.settings.overrides import Overrides
 from losslab.settings.registry import Registry
 
-__all__ = ["KINDS", "Loss", "LossSpec", "at_least_float32", "build", "registry"]
+__all__ = ["KINDS", "Loss", "LossSpec", "at_least_float32", "build", "mean", "registry"]
 
 
 KINDS = {
@@ -52,11 +52,16 @@ KINDS = {
     "unified_focal": "compound.unified_focal:UnifiedFocal",
 }
 
-registry: Registry[Loss] = Registry(__name__, KINDS, own="loss:Loss", adapter="foreign", common={"train": Overrides})
+registry: Registry[Loss] = Registry(
+    __name__, KINDS, given=("exclusive",), own="loss:Loss", adapter="foreign", common={"train": Overrides}
+)
 
 
-def build(kind: str, **options: Any) -> Loss:
+def build(kind: str, *, exclusive: bool = False, **options: Any) -> Loss:
     """The loss `kind` with its options; a `pydantic.ValidationError` names what is wrong with them.
+
+    `exclusive` says that every pixel has exactly one of the C classes: probabilities are then a softmax over the C
+    planes, and a prediction is the class with the largest.
 
     >>> import torch
     >>> loss = build("dice", smooth=0)
@@ -66,7 +71,7 @@ def build(kind: str, **options: Any) -> Loss:
     >>> loss.probabilities(logits).unique()
     tensor([0.5000])
     """
-    return registry.build({"kind": kind, **options})
+    return registry.build({"kind": kind, **options}, exclusive=exclusive)
 
 
 def _from_spec(spec: Any) -> Any:

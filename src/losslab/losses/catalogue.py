@@ -88,27 +88,30 @@ hardly see a 2 % object, neither in value nor in gradient, while `dice` is as la
 + λ·Dice the same λ is another loss for another size of object. The published losses have [a figure of their
 own](losses_published.png), with ∂L/∂output, since they take raw outputs.
 
-**Void pixels.** No kind has an `ignore` option: masks hold 0 and 1 and nothing that says "unknown". In code
-of your own, make void pixels a background that is predicted right, and they have no gradient:
+**Activation.** Where the options have an `activation`, p is the sigmoid of each plane's logit by itself, or the
+softmax over background and planes: `softmax([0, logits])`, for classes that exclude each other. Where planes
+overlap all the same, a softmax takes the later one for the truth. Of a data set whose classes exclude each
+other by its format the softmax is over the C planes alone, and it is what `null` means. A `sum` has one
+activation, since a model has one; predictions are made with it.
 
-```python
-value = loss(logits.masked_fill(void, -100), target.masked_fill(void, 0))  # void: bool [N, 1, H, W]
-```
-
-Overlap losses and the hinge of `lovasz` are then what they would be without these pixels. Means over pixels
-count them as right, so the value is that of the other pixels times their share of the image. (For the
-published losses fill both with 0.)"""
+**Void pixels.** In a uint8 target 255 says that the truth is unknown. No loss sees such a pixel: value and
+gradient are those of the image without it, and its own gradient is 0. With a softmax a pixel is void in all
+planes if it is in one. A target of floats holds no void, and is not searched for it."""
 
 
 def _options(loss: type[Any]) -> Iterator[Option]:
     hints = get_type_hints(loss, include_extras=True)
     for field in fields(loss):
+        if field.name in registry.given:
+            continue
         default = "required" if field.default is MISSING else _value(field.default)
         yield Option(field.name, _values(hints[field.name]), default)
 
 
 def _value(value: Any) -> str:
-    return "null" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _values(hint: Any) -> str:

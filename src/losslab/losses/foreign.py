@@ -21,12 +21,10 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from losslab.errors import InputError
-from losslab.losses.loss import Loss, at_least_float32
-from losslab.losses.pixel.cross_entropy import class_indices, with_background
+from losslab.losses.loss import Loss, Output, at_least_float32
+from losslab.losses.shared.softmax import class_indices, with_background
 from losslab.settings import signature
 from losslab.settings.schema import Section, invalid
-
-VOID = 255
 
 TARGETS_OF_INDICES = {"CrossEntropyLoss", "DiceLoss", "FocalLoss", "LovaszSoftmaxLoss", "NLLLoss", "TverskyLoss"}
 """Names in torch.nn and kornia.losses of losses of a softmax over class numbers."""
@@ -111,7 +109,6 @@ class Foreign(Loss):
     """All of `Spec`, checked."""
     named: Any
     """The class or function."""
-    exclusive: bool = False
     _tried: dict[int, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __hash__(self) -> int:
@@ -124,13 +121,16 @@ class Foreign(Loss):
         options = {name: _tensor(value, hints.get(name)) for name, value in self.spec["options"].items()}
         return partial(self.named, **options) if inspect.isfunction(self.named) else self.named(**options)
 
-    def __call__(self, logits: Tensor, target: Tensor, maps: Tensor | None = None) -> Tensor:
-        if target.dtype != torch.uint8:
-            return super().__call__(logits, target, maps)
-        void = (target == VOID).any(dim=1)  # [N, H, W]
+    def of_known(self, logits: Tensor, target: Tensor, known: Tensor | None, maps: Tensor | None) -> Tensor:
+        """The loss of the pixels that are known in all their planes."""
+        if known is None:
+            return super().of_known(logits, target, known, maps)
+        return self._of_pixels(logits, target.to(logits.dtype), (known == 0).any(dim=1))
+
+    def _of_pixels(self, logits: Tensor, planes: Tensor, void: Tensor) -> Tensor:
+        """The loss without the pixels that are `void` `[N, H, W]`."""
         if not void.any():
-            return super().__call__(logits, target)
-        logits, planes = at_least_float32(logits), target.to(torch.promote_types(logits.dtype, torch.float32))
+            return self.value(logits, planes)
         if (index := self.spec["ignore_index"]) is not None:
             logits = logits.masked_fill(void[:, None], 0)
             predicted, wanted = self._adapted(logits, planes.masked_fill(void[:, None], 0))
@@ -158,6 +158,11 @@ class Foreign(Loss):
             parts = [self.value(logits[i : i + 1], planes[i : i + 1]) for i in range(2)]
             self._tried[classes] = torch.allclose(whole, torch.stack(parts).mean(), rtol=1e-4)
         return self._tried[classes]
+
+    @property
+    def output(self) -> Output:
+        """What it makes of logits, as the spec says."""
+        return "softmax" if self.spec["predicts"] == "softmax" else "sigmoid"
 
     def value(self, logits: Tensor, target: Tensor) -> Tensor:
         return self._scalar(*self._adapted(logits, target))

@@ -120,7 +120,9 @@ class Registry(Generic[T]):
         if isinstance(spec := getattr(value, "spec", None), Mapping):  # made by an adapter
             return dict(spec)
         if is_dataclass(value) and not isinstance(value, type):
-            return {"kind": self._kind_of(value)} | {f.name: self._plain(getattr(value, f.name)) for f in fields(value)}
+            return {"kind": self._kind_of(value)} | {
+                f.name: self._plain(getattr(value, f.name)) for f in fields(value) if f.name not in self.given
+            }
         if isinstance(value, Mapping):
             return {key: self._plain(item) for key, item in value.items()}
         return [self._plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -9,15 +9,15 @@ from losslab.losses.shared.distance import DistanceLoss
 class Boundary(DistanceLoss):
     """Wrong pixels, each weighed by its distance from the object's edge.
 
-    L = mean over images, planes and pixels of φ·(p − t) = |φ|·|p − t|, with p = sigmoid(logit) and φ the
+    L = mean over images, planes and pixels of φ·(p − t) = |φ|·|p − t|, with p = activation(logit) and φ the
     signed distance to the edge of the truth, negative inside.
 
     Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, up to the image's size in pixels.
 
-    Convention: sigmoid inside; mean over everything; φ in pixels, once per data set. The paper drops the
-    constant φ·t, so its value is negative, with the same gradient; its code uses φ + 1 inside, so that pixels
-    at the edge have no weight. A mask that is empty or full has no edge: it costs 0 and has no gradient,
-    whatever is predicted.
+    Convention: activation inside; mean over everything; φ in pixels, once per data set. The paper drops the
+    constant φ·t, so its value may be negative, with the same gradient; its code uses φ + 1 inside, so that
+    pixels at the edge have no weight. A mask that is empty or full has no edge: it costs 0 and has no
+    gradient, whatever is predicted.
 
     Helps: beside a region loss, in a `sum`; alone it allows false alarms on empty masks and nothing holds the
     edge.
@@ -26,5 +26,5 @@ class Boundary(DistanceLoss):
     unbalanced segmentation", MIDL 2019.
     """
 
-    def value_with_maps(self, logits: Tensor, target: Tensor, maps: Tensor) -> Tensor:
-        return (maps * (self.probabilities(logits) - target)).mean()
+    def errors(self, p: Tensor, truth: Tensor, distances: Tensor) -> Tensor:
+        return distances * (p - truth)

@@ -10,14 +10,14 @@ from losslab.settings.schema import Positive
 class Hausdorff(DistanceLoss):
     """Squared errors, each weighed by a power of its distance from the object's edge.
 
-    L = mean over images, planes and pixels of (p − t)²·|φ|^α, with p = sigmoid(logit), φ the signed distance
-    to the edge of the truth and α = `alpha`.
+    L = mean over images, planes and pixels of (p − t)²·|φ|^α, with p = activation(logit), φ the signed
+    distance to the edge of the truth and α = `alpha`.
 
     Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, up to the image's size in pixels to the power α.
 
-    Convention: sigmoid inside; mean over everything; the paper's one-sided form: the truth's distances, once
-    per data set, without those of the prediction (MONAI adds these, so the two agree where every p is below
-    ½). A mask that is empty or full has no edge: it costs 0 and has no gradient, whatever is predicted.
+    Convention: activation inside; mean over everything; the paper's one-sided form: the truth's distances,
+    once per data set, without those of the prediction (MONAI adds these, so the two agree where every p is
+    below ½). A mask that is empty or full has no edge: it costs 0 and has no gradient, whatever is predicted.
 
     Helps: beside a region loss, in a `sum`, against stray pixels far from the object. Values are large: with
     a weight of about 1/size^α.
@@ -28,5 +28,5 @@ class Hausdorff(DistanceLoss):
 
     alpha: Positive = 2.0
 
-    def value_with_maps(self, logits: Tensor, target: Tensor, maps: Tensor) -> Tensor:
-        return ((self.probabilities(logits) - target).square() * maps.abs() ** self.alpha).mean()
+    def errors(self, p: Tensor, truth: Tensor, distances: Tensor) -> Tensor:
+        return (p - truth).square() * distances.abs() ** self.alpha

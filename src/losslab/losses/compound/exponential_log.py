@@ -1,12 +1,14 @@
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from losslab.losses.loss import Loss
+from losslab.losses.loss import Loss, mean
 from losslab.losses.shared.class_weights import PosWeight, balanced_pos_weight, pos_weight
 from losslab.losses.shared.overlap import TINY, Overlap
 from losslab.losses.shared.power import power
+from losslab.losses.shared.softmax import surprisals
 from losslab.settings.schema import Positive, UnitInterval
 
 
@@ -19,7 +21,7 @@ class ExponentialLog(Overlap):
 
     Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, unbounded.
 
-    Convention: sigmoid inside, where the paper has a softmax over labels; the Dice of each overlap with
+    Convention: activation inside (the paper's is a softmax over labels); the Dice of each overlap with
     `reduce`, `smooth` and `empty` as in `dice`; the second mean is over everything. v is 1 for background and
     for foreground none: 1, a number, one number a class, or balanced: √(background pixels per foreground
     pixel), the paper's root of inverse frequency, over the training masks (over the batch until `fitted`).
@@ -39,14 +41,20 @@ class ExponentialLog(Overlap):
         # −ln Dice = ln(1 + wrong/right)
         return power(((fp + fn) / (2 * tp + self.smooth).clamp_min(TINY)).log1p(), self.gamma)
 
-    def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        # −ln p_t. PyTorch's binary cross-entropy rounds it to 0 where it is small, and the power then has no slope.
-        entropy = power(softplus(logits * (1 - 2 * target)), self.gamma)
-        weight = pos_weight(self.pos_weight, target)
+    def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
+        if self.output == "softmax":
+            truth = self.truth(target)
+            surprisal = torch.where(truth > 0, *surprisals(logits, self.exclusive))
+        else:
+            # PyTorch's binary cross-entropy rounds it to 0 where it is small, and the power then has no slope.
+            truth, surprisal = target, softplus(logits * (1 - 2 * target))
+        entropy = power(surprisal, self.gamma)  # of −ln p_t
+        weight = pos_weight(self.pos_weight, target, known)
         if weight is not None:
             weight = weight.sqrt() if self.pos_weight == "balanced" else weight
-            entropy = entropy * (target * (weight - 1) + 1)
-        return self.weight * super().value(logits, target) + (1 - self.weight) * entropy.mean()
+            entropy = entropy * (truth * (weight - 1) + 1)
+        overlap = super().value(logits, target, known)
+        return self.weight * overlap + (1 - self.weight) * mean(entropy, known)
 
     def fitted(self, masks: Tensor) -> Loss:
         """With balanced weights as those of all the training masks."""

@@ -1,11 +1,13 @@
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
-from losslab.losses import LossSpec
-from losslab.losses.loss import Loss
+from losslab.losses import KINDS, LossSpec
+from losslab.losses.loss import Loss, Output
 from losslab.settings.schema import NonNegative, Section
 
 
@@ -16,6 +18,22 @@ class Term(Section):
     weight: NonNegative = 1.0
 
 
+def _of_one_activation(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    """The terms as they are, if all make the same of logits: a model has one activation."""
+    kinds = {term.loss.output: _name(term.loss) for term in reversed(terms)}
+    if len(kinds) > 1:
+        mixed = " and ".join(f"{name} ({output})" for output, name in reversed(kinds.items()))
+        hint = "; give every term but cross_entropy activation: softmax" if "softmax" in kinds else ""
+        message = f"a model has one activation, these have several: {mixed}{hint}"
+        raise PydanticCustomError("losslab", "{message}", {"message": message})
+    return terms
+
+
+def _name(loss: Loss) -> str:
+    kinds = {place.rpartition(":")[2]: kind for kind, place in KINDS.items()}
+    return kinds.get(type(loss).__name__, type(loss).__name__)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sum(Loss):
     """Weighted sum of losses.
@@ -24,9 +42,11 @@ class Sum(Loss):
 
     Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0.
 
-    Convention: every term applies its own activation; predictions use the first term's. Weights are used as
-    they are given, not normalised. Terms differ in scale and in how it changes with the object's size, so a
-    weight is not a share of the gradient. Terms may be sums.
+    Convention: all terms have the same activation, sigmoid unless they say otherwise; another's is an error.
+    Cross-entropy + Dice as the field means it is `cross_entropy` and `dice` with `activation: softmax`, and
+    with sigmoids `bce` and `dice`. Weights are used as they are given, not normalised. Terms differ in scale
+    and in how it changes with the object's size, so a weight is not a share of the gradient. Terms may be
+    sums.
 
     Helps: pixelwise and overlap terms together are the most used of all: a steady start and a balanced end.
 
@@ -36,19 +56,32 @@ class Sum(Loss):
 
     float_target = False  # each term has it as it likes
 
-    terms: Annotated[tuple[Term, ...], Field(min_length=1, description="list of {loss, weight}")]
+    terms: Annotated[
+        tuple[Term, ...],
+        Field(min_length=1, description="list of {loss, weight}"),
+        AfterValidator(_of_one_activation),
+    ]
 
-    def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        return self.value_with_maps(logits, target, None)
+    def __post_init__(self) -> None:
+        if self.exclusive:
+            terms = self._with(lambda loss: replace(loss, exclusive=True))
+            object.__setattr__(self, "terms", _of_one_activation(terms))
 
-    def value_with_maps(self, logits: Tensor, target: Tensor, maps: Tensor | None) -> Tensor:
-        first, *others = (term.weight * term.loss(logits, target, maps) for term in self.terms)
+    def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None, maps: Tensor | None = None) -> Tensor:
+        first, *others = (term.weight * term.loss.of_known(logits, target, known, maps) for term in self.terms)
         return sum(others, start=first)
+
+    @property
+    def output(self) -> Output:
+        """What all terms make of logits."""
+        return self.terms[0].loss.output
 
     def fitted(self, masks: Tensor) -> Loss:
         """With every term fitted."""
-        terms = (term.model_copy(update={"loss": term.loss.fitted(masks)}) for term in self.terms)
-        return replace(self, terms=tuple(terms))
+        return replace(self, terms=self._with(lambda loss: loss.fitted(masks)))
+
+    def _with(self, change: Callable[[Loss], Loss]) -> tuple[Term, ...]:
+        return tuple(term.model_copy(update={"loss": change(term.loss)}) for term in self.terms)
 
     def target_maps(self, masks: Tensor) -> Tensor | None:
         """The maps that the terms share, if one of them uses them."""
@@ -56,5 +89,5 @@ class Sum(Loss):
         return next((of_term for of_term in maps if of_term is not None), None)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """The first term's probabilities, `[N, C, H, W]` float32."""
+        """As every term has them."""
         return self.terms[0].loss.probabilities(logits)

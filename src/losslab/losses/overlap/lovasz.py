@@ -1,29 +1,27 @@
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from losslab.losses.loss import Loss
-from losslab.losses.pixel.cross_entropy import class_indices, with_background
+from losslab.losses.loss import Activated
 from losslab.losses.shared.soft_counts import Reduce
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lovasz(Loss):
+class Lovasz(Activated):
     """The convex extension of 1 − IoU from sets of wrong pixels to errors of any size.
 
     L = mean of Σᵢ e₍ᵢ₎·(J(first i wrong) − J(first i − 1 wrong)), errors e sorted from the largest, J = 1 −
-    IoU; e = max(0, 1 − logit·(2t − 1)) for `form="hinge"`, |p − t| for `"softmax"`.
+    IoU; e = max(0, 1 − logit·(2t − 1)) for sigmoid, a hinge, |p − t| for softmax.
 
-    Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0; unbounded for hinge, in [0, 1] for softmax.
+    Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0; unbounded for sigmoid, in [0, 1] for softmax.
 
-    Convention: hinge: each plane a problem of its own, predicted by the sigmoid; perfect when every logit is
-    beyond ±1; an empty mask costs its largest error. Softmax: classes and background exclude each other as in
-    `cross_entropy`, and the mean is over those present in the truth, background among them. `reduce="batch"`
-    pools the images per class, `"sample"` takes one value per image and class (softmax: mean over all present
-    pairs, where the paper's code averages within images first). The hinge of segmentation_models_pytorch
-    pools (`batch`), that of kornia does not (`sample`).
+    Convention: sigmoid: each plane a problem of its own; perfect when every logit is beyond ±1; an empty mask
+    costs its largest error. Softmax: classes and background exclude each other as in `cross_entropy`, and the
+    mean is over those present in the truth, background among them. `reduce="batch"` pools the images per
+    class, `"sample"` takes one value per image and class (softmax: mean over all present pairs, where the
+    paper's code averages within images first). The hinge of segmentation_models_pytorch pools (`batch`), that
+    of kornia does not (`sample`).
 
     Helps: IoU itself is what counts; often used to fine-tune after `bce`, since it is slow to start and needs
     a sort.
@@ -32,25 +30,17 @@ class Lovasz(Loss):
     optimization of the intersection-over-union measure in neural networks", CVPR 2018.
     """
 
-    form: Literal["hinge", "softmax"] = "hinge"
     reduce: Reduce = "batch"
 
-    def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        if self.form == "hinge":
+    def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
+        if self.output == "sigmoid":
             errors = (1 - logits * (2 * target - 1)).relu()
             return lovasz(self._rows(errors), self._rows(target)).mean()
-        ranks = torch.arange(1 + target.shape[1], device=target.device).view(1, -1, 1, 1)
-        target = (class_indices(target).unsqueeze(1) == ranks).to(logits.dtype)  # [N, 1 + C, H, W]
+        p, target = self.prediction(logits, target, known, include_background=True)
         truth = self._rows(target)
-        values = lovasz(self._rows((with_background(logits).softmax(1) - target).abs()), truth)
+        values = lovasz(self._rows((p - target).abs()), truth)
         present = truth.any(-1).to(values.dtype)
-        return (values * present).sum() / present.sum()
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """For hinge the sigmoid, for softmax that over background and classes, without the background."""
-        if self.form == "hinge":
-            return super().probabilities(logits)
-        return with_background(logits).softmax(1)[:, 1:]
+        return (values * present).sum() / present.sum().clamp_min(1)
 
     def _rows(self, planes: Tensor) -> Tensor:
         """`[N, C, H, W]` → a row for each Jaccard index: `[N·C, H·W]` or `[C, N·H·W]`."""

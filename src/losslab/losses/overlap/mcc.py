@@ -3,12 +3,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from losslab.losses.loss import Loss
-from losslab.losses.shared.soft_counts import Reduce, soft_counts
+from losslab.losses.loss import Activated
+from losslab.losses.shared.soft_counts import Reduce, pixel_counts, soft_counts
 
 
 @dataclass(frozen=True, kw_only=True)
-class MCC(Loss):
+class MCC(Activated):
     """One minus the soft Matthews correlation coefficient.
 
     L = mean of 1 − (tp·tn − fp·fn)/√((tp + fp)·(tp + fn)·(tn + fp)·(tn + fn)), soft counts of p =
@@ -17,7 +17,7 @@ class MCC(Loss):
     Shapes: logits and target `[N, C, H, W]` → scalar in [0, 2]: 1 is no correlation, 2 the opposite of the
     truth.
 
-    Convention: sigmoid inside; `reduce="batch"` pools the images and averages over classes, `"sample"`
+    Convention: activation inside; `reduce="batch"` pools the images and averages over classes, `"sample"`
     averages over images and classes. A mask that is empty or full has no correlation with anything: it costs
     0 and has no gradient, whatever is predicted. A constant prediction beside another mask costs 1.
     segmentation_models_pytorch pools the classes too, and an empty mask costs about 1 there.
@@ -30,9 +30,10 @@ class MCC(Loss):
 
     reduce: Reduce = "batch"
 
-    def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        tp, fp, fn = soft_counts(self.probabilities(logits), target, self.reduce)
-        pixels = logits.numel() / tp.numel()
+    def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
+        p, true = self.prediction(logits, target, known)
+        tp, fp, fn = soft_counts(p, true, self.reduce)
+        pixels = pixel_counts(p, known, self.reduce)
         # As shares of the pixels: products of four counts would leave the range of float32.
         truth, guess, both = (tp + fn) / pixels, (tp + fp) / pixels, tp / pixels
         spread = truth * (1 - truth) * guess * (1 - guess)

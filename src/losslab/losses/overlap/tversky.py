@@ -10,13 +10,13 @@ from losslab.settings.schema import Positive
 class Tversky(Overlap):
     """One minus the soft Tversky index.
 
-    L = mean of 1 − (tp + s)/(tp + α·fp + β·fn + s), with soft counts of p = sigmoid(logit); α = `alpha`, β =
-    `beta`.
+    L = mean of 1 − (tp + s)/(tp + α·fp + β·fn + s), with soft counts of p = activation(logit); α = `alpha`, β
+    = `beta`.
 
     Shapes: logits and target `[N, C, H, W]` → scalar in [0, 1].
 
-    Convention: sigmoid inside; `reduce`, `smooth` and `empty` as in `dice`: an empty mask costs α·Σp/(α·Σp +
-    s). α = β = ½ is Dice with half its `smooth`, α = β = 1 is IoU.
+    Convention: activation inside; `reduce`, `smooth` and `empty` as in `dice`: an empty mask costs α·Σp/(α·Σp
+    + s). α = β = ½ is Dice with half its `smooth`, α = β = 1 is IoU.
 
     Helps: recall or precision worth more than the other: β > α finds more of a rare object at the price of
     false alarms.

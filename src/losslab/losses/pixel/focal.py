@@ -3,23 +3,25 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from losslab.losses.loss import Loss
+from losslab.losses.loss import Activated, mean
+from losslab.losses.shared.softmax import class_surprisal
 from losslab.settings.schema import NonNegative, UnitInterval
 
 
 @dataclass(frozen=True, kw_only=True)
-class Focal(Loss):
+class Focal(Activated):
     """Cross-entropy in which pixels that are already right count little.
 
-    L = mean of −α_t·(1 − p_t)^γ·ln p_t, with p_t = p where t = 1, else 1 − p; p = sigmoid(logit); γ =
-    `gamma`.
+    L = mean of −α_t·(1 − p_t)^γ·ln p_t, γ = `gamma`. Sigmoid: over planes and pixels, p_t = p where t = 1,
+    else 1 − p. Softmax: over pixels, p_t the probability of the pixel's class.
 
     Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, unbounded.
 
-    Convention: sigmoid inside; mean over everything (the paper divides by the number of objects); an empty
+    Convention: activation inside; mean over everything (the paper divides by the number of objects); an empty
     mask is a target like any other. α_t = `alpha` for foreground and 1 − `alpha` for background; `alpha=null`
-    weighs neither. With `gamma=0` and no `alpha` it equals `bce`. Reaches 0 only in the limit of infinite
-    logits.
+    weighs neither. With `gamma=0` and no `alpha` it equals `bce`, or `cross_entropy` with `activation:
+    softmax`; MONAI's softmax form averages over the 1 + C planes, of which all but one are 0. Reaches 0 only
+    in the limit of infinite logits.
 
     Helps: many easy background pixels beside few hard ones. The paper's `alpha` 0.25 is tuned for `gamma` 2;
     raise it where recall is too low.
@@ -30,12 +32,16 @@ class Focal(Loss):
     gamma: NonNegative = 2.0
     alpha: UnitInterval | None = 0.25
 
-    def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        entropy = binary_cross_entropy_with_logits(logits, target, reduction="none")  # −ln p_t
+    def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
+        if self.output == "softmax":
+            entropy, foreground = class_surprisal(logits, target, self.exclusive)  # [N, H, W]
+            known = None if known is None else known[:, 0]
+        else:
+            entropy, foreground = binary_cross_entropy_with_logits(logits, target, reduction="none"), target  # −ln p_t
         wrong = -(-entropy).expm1()  # 1 − p_t
         if self.gamma < 1:
             wrong = wrong.clamp_min(1e-12)  # the slope at 0 is infinite
         values = wrong**self.gamma * entropy
-        if self.alpha is None:
-            return values.mean()
-        return (values * (target * (2 * self.alpha - 1) + (1 - self.alpha))).mean()
+        if self.alpha is not None:
+            values = values * (foreground * (2 * self.alpha - 1) + (1 - self.alpha))
+        return mean(values, known)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from losslab.losses.loss import Loss, at_least_float32
+from losslab.losses.loss import Loss, Output, at_least_float32
 
 Foreground = Literal["class_values", "binary", 255]
 """What foreground is in a mask: 50·(k + 1) in plane k, 1, or 255."""
@@ -22,17 +22,27 @@ class RawOutput(Loss):
     labels: Foreground = "class_values"
 
     @abstractmethod
-    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        """The loss of raw outputs and label-valued masks, both `[B, C, H, W]`."""
+    def of_masks(self, outputs: Tensor, masks: Tensor, known: Tensor | None) -> Tensor:
+        """The loss of raw outputs and label-valued masks, both `[B, C, H, W]` and 0 where not `known`."""
 
-    def value(self, logits: Tensor, target: Tensor) -> Tensor:
+    def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
         # In place, which is twice as fast: the memory of a new tensor is what these losses spend their time on.
-        return self.of_masks(logits, target.to(logits.dtype, copy=True).mul_(label_values(self.labels, logits)))
+        masks = target.to(logits.dtype, copy=True).mul_(label_values(self.labels, logits))
+        return self.of_masks(logits, masks, known)
+
+    @property
+    def output(self) -> Output:
+        """None."""
+        return "raw"
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Output / label value within [0, 1]: ½ is half-way from background to the label."""
+        """Output / label value within [0, 1]: ½ is half-way from background to the label.
+
+        Where classes exclude each other its softmax, so that the largest is the nearest to its label.
+        """
         outputs = at_least_float32(logits)
-        return (outputs / label_values(self.labels, outputs)).clamp(0, 1)
+        shares = outputs / label_values(self.labels, outputs)
+        return shares.softmax(1) if self.exclusive else shares.clamp(0, 1)
 
 
 def label_values(labels: Foreground, like: Tensor) -> Tensor:

@@ -15,14 +15,21 @@ class ScoredOutput(RawOutput):
     """A mean over images, scored channels and pixels, made a sum over the scored channels / B."""
 
     @abstractmethod
-    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        """The mean, of the scored channels of raw outputs and label-valued masks."""
+    def mean(self, outputs: Tensor, masks: Tensor, share: Tensor | None) -> Tensor:
+        """The mean, of the scored channels of raw outputs and label-valued masks.
 
-    def of_masks(self, outputs: Tensor, masks: Tensor) -> Tensor:
+        A pixel that is void is 0 in both, and costs 0; a plane's sum counts 1/`share` times, the share `[B, C, 1, 1]`
+        of its pixels that are known.
+        """
+
+    def of_masks(self, outputs: Tensor, masks: Tensor, known: Tensor | None) -> Tensor:
         channels = scored_channels(outputs)
         if channels < outputs.shape[1]:  # a slice, even of all, costs a copy in the backward pass
             outputs, masks = outputs[:, :channels], masks[:, :channels]
-        return self.mean(outputs, masks) * (channels / len(outputs))
+        share = None
+        if known is not None:
+            share = known[:, :channels].mean((2, 3), keepdim=True).clamp_min(0.5 / known[0, 0].numel())
+        return self.mean(outputs, masks, share) * (channels / len(outputs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +50,11 @@ class ReportBMSE(ScoredOutput):
     Reference: report B, MSE.
     """
 
-    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        mean: Tensor = vector_norm(outputs - masks).square() / outputs.numel()
+    def mean(self, outputs: Tensor, masks: Tensor, share: Tensor | None) -> Tensor:
+        errors = outputs - masks
+        if share is not None:
+            return (errors.square() / share).mean()
+        mean: Tensor = vector_norm(errors).square() / outputs.numel()
         return mean
 
 
@@ -64,8 +74,9 @@ class ReportBMAE(ScoredOutput):
     Reference: report B, COCO, MAE.
     """
 
-    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return (outputs - masks).abs().mean()
+    def mean(self, outputs: Tensor, masks: Tensor, share: Tensor | None) -> Tensor:
+        errors = (outputs - masks).abs()
+        return errors.mean() if share is None else (errors / share).mean()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +96,8 @@ class ReportBDice(ScoredOutput):
     Reference: report B, Dice.
     """
 
-    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return pixel_dice(outputs, masks)
+    def mean(self, outputs: Tensor, masks: Tensor, share: Tensor | None) -> Tensor:
+        return pixel_dice(outputs, masks, share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +118,8 @@ class ReportBMSEDice(ReportBMSE):
 
     scale: NonNegative = 200.0
 
-    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return super().mean(outputs, masks) + self.scale * pixel_dice(outputs, masks)
+    def mean(self, outputs: Tensor, masks: Tensor, share: Tensor | None) -> Tensor:
+        return super().mean(outputs, masks, share) + self.scale * pixel_dice(outputs, masks, share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +140,11 @@ class ReportBMAEDice(ReportBMAE):
 
     scale: NonNegative = 100.0
 
-    def mean(self, outputs: Tensor, masks: Tensor) -> Tensor:
-        return super().mean(outputs, masks) + self.scale * pixel_dice(outputs, masks)
+    def mean(self, outputs: Tensor, masks: Tensor, share: Tensor | None) -> Tensor:
+        return super().mean(outputs, masks, share) + self.scale * pixel_dice(outputs, masks, share)
 
 
-def pixel_dice(outputs: Tensor, masks: Tensor) -> Tensor:
+def pixel_dice(outputs: Tensor, masks: Tensor, share: Tensor | None) -> Tensor:
     """Mean of 1 − (2om + 1)/(o + m + 1)."""
-    return 1 - ((2 * outputs * masks + 1) / (outputs + masks + 1)).mean()
+    overlap = (2 * outputs * masks + 1) / (outputs + masks + 1)
+    return 1 - overlap.mean() if share is None else ((1 - overlap) / share).mean()

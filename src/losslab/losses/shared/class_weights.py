@@ -40,13 +40,13 @@ ClassWeights = Annotated[
 """What a pixel of each class weighs, the background's first."""
 
 
-def pos_weight(option: Weights, target: Tensor) -> Tensor | None:
+def pos_weight(option: Weights, target: Tensor, known: Tensor | None) -> Tensor | None:
     """Weights that broadcast with `[N, C, H, W]`; "balanced" ones from the planes of `target`."""
     match option:
         case "none":
             return None
         case "balanced":
-            return balanced_pos_weight(target).to(target.dtype).view(-1, 1, 1)
+            return balanced_pos_weight(target, known).to(target.dtype).view(-1, 1, 1)
         case float():
             return target.new_full((1, 1, 1), option)
         case _:
@@ -61,10 +61,18 @@ def listed(option: Weights, target: Tensor, count: int) -> Tensor:
     return constant(option, target.device, target.dtype)
 
 
-def balanced_pos_weight(planes: Tensor) -> Tensor:
-    """`[C]`: background pixels per foreground pixel, so that both weigh the same; 1 for none seen."""
-    foreground = planes.sum((0, 2, 3), dtype=torch.float64)
-    background = planes.numel() / planes.shape[1] - foreground
+def balanced_pos_weight(planes: Tensor, known: Tensor | None = None) -> Tensor:
+    """`[C]`: background pixels per foreground pixel, so that both weigh the same; 1 for none seen.
+
+    Pixels that are void are left out: 255 in uint8 planes, 0 in `known`.
+    """
+    dims = (0, 2, 3)
+    if planes.dtype == torch.uint8:
+        foreground, background = (planes == 1).sum(dims).double(), (planes == 0).sum(dims)
+    else:
+        foreground = planes.sum(dims, dtype=torch.float64)
+        pixels = planes.numel() / planes.shape[1] if known is None else known.sum(dims, dtype=torch.float64)
+        background = pixels - foreground
     return torch.where(foreground > 0, background / foreground.clamp_min(1), 1.0)
 
 

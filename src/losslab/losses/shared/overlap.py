@@ -1,12 +1,14 @@
-"""What the overlap losses share: soft counts of the sigmoid, one number for each overlap, and their mean."""
+"""What the overlap losses share: soft counts of the probabilities, one number for each overlap, and their mean."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
-from losslab.losses.loss import Loss
+from losslab.losses.loss import Activated
 from losslab.losses.shared.soft_counts import Reduce, soft_counts
 from losslab.settings.schema import NonNegative
 
@@ -17,20 +19,32 @@ TINY = 1e-7
 """Lower bound of a denominator: less than any soft count that matters."""
 
 
+def _with_softmax(value: bool, info: ValidationInfo) -> bool:
+    if value and info.data.get("activation") != "softmax":
+        raise PydanticCustomError("losslab", "only a softmax has a background; add activation: softmax")
+    return value
+
+
+IncludeBackground = Annotated[bool, AfterValidator(_with_softmax), Field(description="true, false")]
+"""Whether the background of a softmax is an overlap like those of the classes."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Overlap(Loss):
+class Overlap(Activated):
     """A loss that is a mean over overlaps, each a function of tp, fp and fn alone."""
 
     smooth: NonNegative = 1.0
     reduce: Reduce = "batch"
     empty: Empty = "count"
+    include_background: IncludeBackground = False
 
     @abstractmethod
     def of_counts(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         """The loss of each overlap: `[N, C]` for `reduce="sample"`, `[C]` for `"batch"`."""
 
-    def value(self, logits: Tensor, target: Tensor) -> Tensor:
-        tp, fp, fn = soft_counts(self.probabilities(logits), target, self.reduce)
+    def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
+        p, truth = self.prediction(logits, target, known, self.include_background)
+        tp, fp, fn = soft_counts(p, truth, self.reduce)
         values = self.of_counts(tp, fp, fn)
         if self.empty == "count":
             return values.mean()
