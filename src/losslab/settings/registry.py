@@ -121,9 +121,7 @@ class Registry(Generic[T]):
             return dict(spec)
         if is_dataclass(value) and not isinstance(value, type):
             return {"kind": self._kind_of(value)} | {
-                field.name: self._plain(getattr(value, field.name))
-                for field in fields(value)
-                if field.name not in self.given
+                f.name: self._plain(getattr(value, f.name)) for f in fields(value) if f.name not in self.given
             }
         if isinstance(value, Mapping):
             return {key: self._plain(item) for key, item in value.items()}
