@@ -51,6 +51,23 @@ TABLE: list[tuple[str, dict[str, Any], list[float], list[int], float]] = [
     ("generalized_dice", {}, [Z, Z], [1, 0], 0.4),
     ("generalized_dice", {"smooth": 0.5}, [Z, Z], [1, 0], 1 / 3),
     ("tversky", {"smooth": 0, "alpha": 1, "beta": 2}, [Z, Z], [1, 0], 1.25 / 2),
+    # Squared errors 1/16 on the object and 9/16 on the background.
+    ("sensitivity_specificity", {}, [Z, Z], [1, 0], 0.05 / 16 + 0.95 * 9 / 16),
+    ("sensitivity_specificity", {"weight": 1}, [Z, Z], [0, 0], 0),
+    # Σ|p − t| = 1, Σp + Σt = 5/2: as iou and dice. With ε = 1 the truth of both is ½: Σ|p − t| = ½.
+    ("jaccard_metric", {}, [Z, Z], [1, 0], 1 - 0.75 / 1.75),
+    ("jaccard_metric", {"form": "dice"}, [Z, Z], [1, 0], 0.4),
+    ("jaccard_metric", {"boundary_smoothing": 1}, [Z, Z], [1, 0], 1 / 3),
+    # p_t = ¾, ½, ¼, ¾: two are not above 0.7, one not above 0.3; at least two of four.
+    ("ohem", {}, [Z, 0, Z, -Z], [1, 1, 0, 0], (LN2 + LN4) / 2),
+    ("ohem", {"threshold": 0.3}, [Z, 0, Z, -Z], [1, 1, 0, 0], LN4),
+    ("ohem", {"threshold": 0.1, "least": 0.5}, [Z, 0, Z, -Z], [1, 1, 0, 0], (LN2 + LN4) / 2),
+    # D = 1/16 + 9/16, I = ¾; the one pixel is at the edge: α = −1.
+    ("boundary_dou", {"smooth": 0}, [Z, Z], [1, 0], 0.625 / (0.625 + 2 * 0.75)),
+    # Distances of the truth (−1, 1), and of the prediction none: it is full.
+    ("hausdorff", {"sides": "both"}, [Z, Z], [1, 0], (1 / 16 + 9 / 16) / 2),
+    # Those of the prediction (1, −1) besides.
+    ("hausdorff", {"sides": "both"}, [-Z, Z], [1, 0], (2 * 9 / 16 + 2 * 9 / 16) / 2),
     # An empty mask with p = ¾, ¾.
     ("dice", {}, [Z, Z], [0, 0], 1.5 / 2.5),
     ("dice", {"empty": "skip"}, [Z, Z], [0, 0], 0),

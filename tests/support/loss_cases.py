@@ -20,6 +20,9 @@ SIGNED = {"report_a_dice", "report_b_dice", "report_b_mse_dice", "report_b_mae_d
 ORDERED = {"report_a_mse_dice", "report_a_coco"}
 """The order of the images matters, and a term switches off on the way: not monotone either."""
 
+NEIGHBOURS = {"boundary", "boundary_dou", "cl_dice", "hausdorff", "skeleton_recall"}
+"""A pixel counts by what is around it."""
+
 UNEQUAL = {kind for kind in KINDS if kind.startswith("report_")}
 """Classes are treated differently: by their label values, or by not being scored."""
 

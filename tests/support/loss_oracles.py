@@ -267,6 +267,7 @@ ORACLES = [
     Oracle("lovasz", "smp", smp_lovasz_hinge, classes=1),
     Oracle("lovasz", "kornia", kornia_lovasz_hinge, {"reduce": "sample"}, classes=1),
     Oracle("lovasz", "smp", smp_lovasz_softmax, {"activation": "softmax"}),
+    Oracle("hausdorff", "monai", monai_hausdorff, {"sides": "both"}),
     # MONAI adds the distances of the prediction, which are 0 where it finds nothing.
     Oracle("hausdorff", "monai", monai_hausdorff, logits=lambda logits: -logits.abs()),
     Oracle(

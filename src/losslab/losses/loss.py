@@ -142,8 +142,8 @@ class Activated(Loss):
 
 
 def mean(values: Tensor, known: Tensor | None) -> Tensor:
-    """Mean of values where `known` of the same shape is 1, or of all; 0 where nothing is known."""
-    return values.mean() if known is None else (values * known).sum() / known.sum().clamp_min(1)
+    """Mean of values weighed by `known` of the same shape, mostly 0 and 1, or of all; 0 where nothing is known."""
+    return values.mean() if known is None else (values * known).sum() / known.sum().clamp_min(1e-6)
 
 
 def at_least_float32(logits: Tensor) -> Tensor:

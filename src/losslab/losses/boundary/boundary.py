@@ -26,5 +26,5 @@ class Boundary(DistanceLoss):
     unbalanced segmentation", MIDL 2019.
     """
 
-    def errors(self, p: Tensor, truth: Tensor, distances: Tensor) -> Tensor:
+    def errors(self, p: Tensor, truth: Tensor, distances: Tensor, known: Tensor | None) -> Tensor:
         return distances * (p - truth)

@@ -1,8 +1,10 @@
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
-from losslab.losses.shared.distance import DistanceLoss
+from losslab.losses.loss import VOID
+from losslab.losses.shared.distance import DistanceLoss, signed_distances
 from losslab.settings.schema import Positive
 
 
@@ -27,6 +29,13 @@ class Hausdorff(DistanceLoss):
     """
 
     alpha: Positive = 2.0
+    sides: Literal["truth", "both"] = "truth"
 
-    def errors(self, p: Tensor, truth: Tensor, distances: Tensor) -> Tensor:
-        return (p - truth).square() * distances.abs() ** self.alpha
+    def errors(self, p: Tensor, truth: Tensor, distances: Tensor, known: Tensor | None) -> Tensor:
+        weights = distances.abs() ** self.alpha
+        if self.sides == "both":
+            predicted = (p.detach() > 0.5).to(p.dtype)
+            if known is not None:
+                predicted = predicted.masked_fill(known == 0, VOID)
+            weights = weights + signed_distances(predicted).abs() ** self.alpha
+        return (p - truth).square() * weights

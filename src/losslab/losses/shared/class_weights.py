@@ -40,6 +40,16 @@ ClassWeights = Annotated[
 """What a pixel of each class weighs, the background's first."""
 
 
+def _planes(value: Any) -> Any:
+    if not isinstance(checked := _checked(value), tuple) and checked != "none":
+        raise ValueError("not weights of classes; known: none, a list of numbers > 0, one a class")
+    return checked
+
+
+PlaneWeights = Annotated[Weights, BeforeValidator(_planes), Field(description="none, list of C numbers > 0")]
+"""What each class weighs in a mean over classes."""
+
+
 def pos_weight(option: Weights, target: Tensor, known: Tensor | None) -> Tensor | None:
     """Weights that broadcast with `[N, C, H, W]`; "balanced" ones from the planes of `target`."""
     match option:

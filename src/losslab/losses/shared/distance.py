@@ -18,13 +18,13 @@ class DistanceLoss(Activated):
     """A loss of the target's signed distances, given or computed on the fly."""
 
     @abstractmethod
-    def errors(self, p: Tensor, truth: Tensor, distances: Tensor) -> Tensor:
+    def errors(self, p: Tensor, truth: Tensor, distances: Tensor, known: Tensor | None) -> Tensor:
         """The error of each pixel of `[N, C, H, W]`, given `signed_distances` of the target."""
 
     def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None, maps: Tensor | None = None) -> Tensor:
         if maps is None:
             maps = signed_distances(target if known is None else target.masked_fill(known == 0, VOID))
-        return mean(self.errors(*self.prediction(logits, target, known), maps), known)
+        return mean(self.errors(*self.prediction(logits, target, known), maps, known), known)
 
     def target_maps(self, masks: Tensor) -> Tensor | None:
         """Signed distances of the masks, float32 `[N, C, H, W]`."""

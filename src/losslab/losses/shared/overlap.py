@@ -4,11 +4,13 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import torch
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from losslab.losses.loss import Activated
+from losslab.losses.shared.class_weights import PlaneWeights, listed
 from losslab.losses.shared.soft_counts import Reduce, soft_counts
 from losslab.settings.schema import NonNegative
 
@@ -37,6 +39,8 @@ class Overlap(Activated):
     reduce: Reduce = "batch"
     empty: Empty = "count"
     include_background: IncludeBackground = False
+    class_weights: PlaneWeights = "none"
+    """In the mean over classes, the background's first if it is included."""
 
     @abstractmethod
     def of_counts(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
@@ -46,7 +50,11 @@ class Overlap(Activated):
         p, truth = self.prediction(logits, target, known, self.include_background)
         tp, fp, fn = soft_counts(p, truth, self.reduce)
         values = self.of_counts(tp, fp, fn)
-        if self.empty == "count":
+        if self.empty == "count" and self.class_weights == "none":
             return values.mean()
-        present = (tp + fn > 0.5).to(values.dtype)
-        return (values * present).sum() / present.sum().clamp_min(1)
+        weights = torch.ones_like(values) if self.empty == "count" else (tp + fn > 0.5).to(values.dtype)
+        least = 1.0
+        if self.class_weights != "none":
+            weights = weights * listed(self.class_weights, values, values.shape[-1])
+            least = TINY
+        return (values * weights).sum() / weights.sum().clamp_min(least)

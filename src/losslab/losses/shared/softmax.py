@@ -38,11 +38,10 @@ def surprisals(logits: Tensor, exclusive: bool) -> tuple[Tensor, Tensor]:
 
 
 def class_surprisal(logits: Tensor, target: Tensor, exclusive: bool) -> tuple[Tensor, Tensor]:
-    """−ln p of each pixel's class, the later one where planes overlap, and whether that is no background.
+    """−ln p of each pixel's class, the later one where planes overlap, and the class's number.
 
-    `[N, C, H, W]` both → `[N, H, W]`, float both.
+    `[N, C, H, W]` both → float and int64 `[N, H, W]`; the number is 0 for background unless `exclusive`.
     """
     indices = class_indices(target, first=0 if exclusive else 1)
     log_p = (logits if exclusive else with_background(logits)).log_softmax(1)
-    surprisal = -log_p.gather(1, indices.unsqueeze(1)).squeeze(1)
-    return surprisal, torch.ones_like(surprisal) if exclusive else (indices > 0).to(logits.dtype)
+    return -log_p.gather(1, indices.unsqueeze(1)).squeeze(1), indices

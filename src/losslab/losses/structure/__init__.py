@@ -1,0 +1,1 @@
+"""Losses of thin structures: what is connected, and where a structure runs."""
