@@ -1,6 +1,7 @@
 """Write docs/losses.md, docs/losses.png and docs/losses_published.png: `python docs/losses.py`."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -18,7 +19,12 @@ HERE = Path(__file__).parent
 SIZE, COLUMNS, STEPS = 64, 5, 61
 SHARES = {0.02: ("#d95f02", 2.6), 0.10: ("#1b9e77", 1.7), 0.30: ("#7570b3", 0.9)}
 """Share of the image → colour and width of its line: the thinner are drawn last, so all are seen where they meet."""
-NEEDED = {"sum": {"terms": [{"loss": {"kind": "mse"}}, {"loss": {"kind": "dice"}}]}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "sum": {"terms": [{"loss": {"kind": "mse"}}, {"loss": {"kind": "dice"}}]},
+    # The largest disk has a radius of 20.
+    "cl_dice": {"iterations": 24},
+    "skeleton_recall": {"iterations": 24},
+}
 
 
 def disk(share: float) -> Tensor:

@@ -32,7 +32,7 @@ def test_every_docstring_has_formula_shapes_convention_use_and_reference(entry: 
 def test_describe_lists_every_kind_with_all_its_options() -> None:
     text = describe()
     for kind in KINDS:
-        part = text.split(f"{kind}: ", 1)[1].split("\n\n")[0]
+        part = f"\n\n{text}".split(f"\n\n{kind}: ", 1)[1].split("\n\n")[0]
         assert "reference: " in part
         for field in fields(registry.resolve(kind)):
             assert (f"    {field.name}: " in part) == (field.name not in registry.given)

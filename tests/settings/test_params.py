@@ -159,6 +159,7 @@ def test_what_is_left_out_has_its_default_and_what_is_written_out_is_the_same(
         "reduce": "batch",
         "empty": "count",
         "include_background": False,
+        "class_weights": "none",
     }
 
 

@@ -20,7 +20,7 @@ def test_a_completed_loss_names_every_option_and_is_the_same_loss(kind: str) -> 
 
 
 def test_a_loss_within_a_loss_is_completed_too() -> None:
-    counts = {"smooth": 0.5, "reduce": "batch", "empty": "count", "include_background": False}
+    counts = {"smooth": 0.5, "reduce": "batch", "empty": "count", "include_background": False, "class_weights": "none"}
     dice = {"kind": "dice", "activation": None, **counts}
     mse = {"kind": "mse", "activation": None}
     terms = [{"loss": {"kind": "dice", "smooth": 0.5}}, {"loss": {"kind": "mse"}, "weight": 2}]

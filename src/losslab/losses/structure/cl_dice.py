@@ -19,9 +19,9 @@ class ClDice(Activated):
 
     Shapes: logits and target `[N, C, H, W]` → scalar in [0, 1].
 
-    Convention: activation inside; sums over all images of a class; skel by `iterations` erosions, which have
-    to be half the width of the widest structure at least; an empty mask costs 1 − s/(Σ skel(p) + s) in P, and
-    S is about 1.
+    Convention: activation inside; sums over all images of a class; skel by `iterations` erosions: what is
+    wider than twice that has no skeleton, and counts for nothing; an empty mask costs 1 − s/(Σ skel(p) + s)
+    in P, and S is about 1.
 
     Helps: vessels, roads, cracks, where a gap costs a connection and not its few pixels; beside a region loss
     in a `sum` (the paper: half Dice, half this), for alone it does not hold the width.

@@ -18,9 +18,9 @@ class SkeletonRecall(Activated):
 
     Shapes: logits and target `[N, C, H, W]` → scalar in [0, 1].
 
-    Convention: activation inside; sums over all images of a class; the skeleton by `iterations` erosions,
-    half the width of the widest structure at least (the paper thins, and widens by two pixels); an empty mask
-    costs 0 and has no gradient, whatever is predicted, and so do false alarms.
+    Convention: activation inside; sums over all images of a class; the skeleton by `iterations` erosions:
+    what is wider than twice that has none (the paper thins, and widens by two pixels); an empty mask costs 0
+    and has no gradient, whatever is predicted, and so do false alarms.
 
     Helps: thin structures at a small price: nothing of the prediction is thinned, unlike in `cl_dice`. In a
     `sum` with a region loss, since alone everything is best predicted everywhere.
@@ -29,7 +29,7 @@ class SkeletonRecall(Activated):
     segmentation of thin tubular structures", ECCV 2024.
     """
 
-    iterations: Count = 3
+    iterations: Count = 10
 
     def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
         p, truth = self.prediction(logits, target, known)
