@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from losslab.inference import overlays
-from losslab.report.figures import curves, images, results, style
+from losslab.report.figures import curves, images, results, style, tuning
 from losslab.report.figures.style import DARK, INK
 from losslab.results.history import Row
 from losslab.results.standings import Standing
@@ -147,3 +147,9 @@ def test_the_cells_of_a_grid_stand_in_their_rows_and_columns(tmp_path: Path) -> 
         y = round(size * (0.25 + 1.05 * row + 0.5))
         assert [tuple(pixels[y, round(size * (0.3 + 1.05 * column + 0.5))]) for column in range(3)] == expected
         assert tuple(pixels[y, round(size * (0.3 + 1.02))]) == (255, 255, 255), "the gap"
+
+
+def test_the_best_of_all_trials_is_the_best_and_of_one_the_mean() -> None:
+    values = [0.2, 0.8, 0.5]
+    # Of two of three: the best is 0.8 in two of the three pairs, 0.5 in the other.
+    assert tuning.expected_best(values) == pytest.approx([0.5, (2 * 0.8 + 0.5) / 3, 0.8])

@@ -79,6 +79,12 @@ def test_the_default_is_correct() -> None:
         (lambda p: p["datasets"]["shapes"]["extract"].update(val_images=0), "datasets.shapes.extract.val_images: 0 is"),
         (lambda p: p["datasets"]["shapes"].update(kind="shapes"), "datasets.shapes.kind: no kind 'shapes'"),
         (lambda p: p["losses"].update({"a b": {"kind": "mse"}}), "losses"),
+        (lambda p: p.update(tune={"lr": [0.1, 0.01]}), "tune.lr: 0.1 to 0.01 is no range; the lower end"),
+        (lambda p: p.update(tune={"trials": -1}), "tune.trials: -1 is not ≥ 0"),
+        (lambda p: p.update(tune={"momentum": [0.9]}), "tune.momentum: train.optimizer is adamw, which"),
+        (lambda p: p.update(tune={"options": {"dise": {}}}), "options: 'dise' is not defined under losses; did"),
+        (lambda p: p.update(tune={"options": {"dice": {"smoth": [0, 1]}}}), "tune.options.dice.smoth: unknown key"),
+        (lambda p: p.update(tune={"options": {"dice": {"smooth": [-1, 1]}}}), "options.dice.smooth: -1.0 is not ≥ 0"),
         (lambda p: p["grid"].update(seeds={"shapes/unet/dice": 2}), "seeds: shapes/unet/dice: 2 is less than the 3"),
         (lambda p: p["grid"].update(seeds={"shapes/unet/dise": 9}), "'dise' is not defined under losses; remove it"),
         (lambda p: p["grid"].update(seeds={"unet/dice": 9}), "grid.seeds.unet/dice"),
@@ -164,7 +170,7 @@ def test_nothing_works_before_all_is_checked(project: Project) -> None:
         done = project.stage(stage, *names)
         assert done.returncode == 1
         assert done.stderr.startswith(f"error: results/plan/{'/'.join((stage, *names))}.json: not found")
-    assert [path.name for path in (project.root / "results").iterdir()] == ["tuning"]
+    assert not (project.root / "results").exists()
     assert not (project.root / "data").exists()
 
 

@@ -15,8 +15,16 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock")
-PARTS += (".dvcignore", ".gitignore", "results/tuning")
+PARTS = (
+    "src",
+    "pipeline",
+    "dvc.yaml",
+    "params.yaml",
+    "pyproject.toml",
+    "requirements.lock",
+    ".dvcignore",
+    ".gitignore",
+)
 
 
 @dataclass
