@@ -177,15 +177,15 @@ def test_nothing_works_before_all_is_checked(project: Project) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs: 6", "epochs: 010", "010 means different things to different readers of YAML; write a number without"),
-        ("epochs: 6", "epochs: 0o10", "0o10 means different things"),
-        ("epochs: 6", "epochs: 1:30", '1:30 means different things to different readers of YAML; write "1:30" for a'),
-        ("epochs: 6", "epochs: 1_000", "1_000 means different things to different readers of YAML; write a number"),
+        ("epochs: 10", "epochs: 010", "010 means different things to different readers of YAML; write a number without"),
+        ("epochs: 10", "epochs: 0o10", "0o10 means different things"),
+        ("epochs: 10", "epochs: 1:30", '1:30 means different things to different readers of YAML; write "1:30" for a'),
+        ("epochs: 10", "epochs: 1_000", "1_000 means different things to different readers of YAML; write a number"),
         ("lr: 0.004", "lr: 0_1.5", "0_1.5 means different things"),
         ("flips: true", "flips: yes", 'yes means different things to different readers of YAML; write true, false, or'),
         ("baseline: bce", "baseline: on", "on means different things"),
         ("  - bce\n", "  - NO\n", "NO means different things"),
-        ("epochs: 6", "epochs: 6\n  epochs: 7", "the key epochs is given twice; remove one"),
+        ("epochs: 10", "epochs: 10\n  epochs: 7", "the key epochs is given twice; remove one"),
         ("report:", "train:\n  epochs: 3\nreport:", "the key train is given twice; remove one"),
     ],
 )  # fmt: skip
