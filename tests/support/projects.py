@@ -15,16 +15,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-PARTS = (
-    "src",
-    "pipeline",
-    "dvc.yaml",
-    "params.yaml",
-    "pyproject.toml",
-    "requirements.lock",
-    ".dvcignore",
-    ".gitignore",
-)
+PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock")
+PARTS += (".dvcignore", ".gitignore")
 
 
 @dataclass
