@@ -11,13 +11,16 @@ NO_TELEMETRY = DO_NOT_TRACK=1 DVC_NO_ANALYTICS=1 HF_HUB_DISABLE_TELEMETRY=1 MLFL
   RAY_USAGE_STATS_ENABLED=0
 $(foreach variable,$(NO_TELEMETRY),$(eval export $(variable)))
 
-.PHONY: repro jobs check recipe track ui test fuzz audit test-slow test-peer test-ray bench ray grid browser lock clean help
+.PHONY: repro jobs decide check recipe track ui test fuzz audit test-slow test-peer test-ray bench ray grid browser lock clean help
 
 repro: $(READY)  ## run what is out of date, JOBS trainings side by side (a training has one thread)
 	python -m pipeline.run --jobs $(JOBS)
 	@echo "The answer is in results/report.html"
 
 jobs: repro  ## the same; make jobs JOBS=4 for four at a time
+
+decide: $(READY)  ## add seeds until it is decided which loss is best; make decide OPTIONS="--budget 2h"
+	python -m pipeline.decide --jobs $(JOBS) $(OPTIONS)
 
 grid: $(READY)  ## train and evaluate on the machines of a Ray cluster; make grid OPTIONS="--gpus 0.5"
 	python -m pipeline.recover

@@ -24,7 +24,7 @@ from losslab.settings import params, plans
 if TYPE_CHECKING:
     from speed import Options
 
-PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "Makefile", "results/tuning")
+PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "Makefile")
 
 
 def project(folder: Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from losslab.settings.plans import Cell
 
 COMMAND = (sys.executable, "-m", "pipeline.dvc", "--wait-for-lock")
-STAGES = ("train", "evaluate")
+STAGES = ("tune", "train", "evaluate")
 """What is run for each cell of the grid."""
 GRACE = 30.0
 """Seconds that a stage has to end after it was asked to."""
@@ -46,11 +46,11 @@ def out_of_date() -> set[str]:
     return set(json.loads(status))
 
 
-def show(*arguments: str) -> None:
-    """Run DVC in the foreground, without its advice after every stage."""
+def show(*arguments: str, quiet: bool = False) -> None:
+    """Run DVC in the foreground, without its advice after every stage; if `quiet`, what it says is its errors alone."""
     with _running(*arguments) as output:
         for line in output:
-            if not line.startswith(ADVICE) and line.strip():
+            if not quiet and not line.startswith(ADVICE) and line.strip():
                 print(line, end="", flush=True)
 
 

@@ -1,5 +1,6 @@
 """Check params.yaml and write the plan of every stage instance; remove what the grid no longer names."""
 
+import itertools
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,7 @@ from losslab.settings.plans import (
     Plan,
     ReportPlan,
     TrainPlan,
+    TunePlan,
     WeightsPlan,
     cells,
     seeds_of,
@@ -33,6 +35,8 @@ from losslab.settings.plans import (
 from pipeline.fingerprints import Project
 
 DVC_YAML = Path("dvc.yaml")
+FIRST_TUNING_SEED = 1_000_000
+"""Far from the seeds that are trained, for `losslab decide` adds to those."""
 
 
 def main() -> None:
@@ -83,8 +87,9 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
 
     written: dict[Path, Plan] = {}
     cpu_precision = devices.cpu_precision()
+    drawn: dict[str, int | None] = {}
     for dataset in settings.grid.datasets:
-        spec = settings.datasets[dataset]
+        spec, drawn[dataset] = _source(settings, dataset)
         kind = {"losslab.data": spec}
         for stage in (DownloadPlan, ExtractPlan):
             options = {key: spec[key] for key in ("kind", stage.stage)}
@@ -106,10 +111,14 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         if "pretrained" not in network:  # an encoder that starts at random is to learn
             train = train.model_copy(update={"freeze": 0, "encoder_lr_factor": 1.0})
         common |= {"network_spec": network, "loss_spec": loss, "train": train, "cpu_precision": cpu_precision}
+        common["drawn"] = drawn[cell.dataset]
+        common["tuned"] = bool(settings.tune.trials)
         trained = TrainPlan(**common, **used("train", kinds))
         train_code[str(cell)] = trained.code
         train_libraries |= trained.libraries
         written[TrainPlan.path(*cell.names)] = trained
+        tuned = TunePlan(**_search(settings, trained), **used("tune", kinds)) if trained.tuned else TunePlan(code="")
+        written[TunePlan.path(*cell.names)] = tuned
         scored = EvaluatePlan(evaluate=settings.evaluate, **common, **used("evaluate", kinds))
         written[EvaluatePlan.path(*cell.names)] = scored
     written[ComparePlan.path()] = ComparePlan(
@@ -125,13 +134,42 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
     return written
 
 
+def _source(settings: Params, dataset: str) -> tuple[dict[str, Any], int | None]:
+    """How a data set is fetched and extracted, and how many of its training images each seed draws, if it draws them.
+
+    Raises:
+        InputError: seeds are to draw, and the data set has no more images than are used.
+    """
+    spec = settings.datasets[dataset]
+    if not settings.train.resample:
+        return spec, None
+    kind = data.registry.resolve(spec["kind"])
+    whole, number = kind.pooled(spec)
+    if number is None:
+        where = ".".join(("datasets", dataset, *kind.TRAINING_IMAGES))
+        raise InputError(
+            f"{params.PARAMS}: train.resample: {dataset} is trained on every image that it has, so there is nothing to "
+            f"draw; give {where}, if its kind has that, or remove train.resample"
+        )
+    return whole, number
+
+
+def _search(settings: Params, of: TrainPlan) -> dict[str, Any]:
+    """What is tried for a cell. Of the options of losses it has those of its own, if any loss has some."""
+    free = (seed for seed in itertools.count(FIRST_TUNING_SEED) if seed not in settings.train.seeds)
+    train = of.train.model_copy(update={"seeds": tuple(itertools.islice(free, settings.tune.seeds))})
+    options = {of.loss: settings.tune.options.get(of.loss, {})} if settings.tune.options else {}
+    tune = settings.tune.model_copy(update={"options": options})
+    return {"tune": tune, "of": of.model_copy(update={"train": train, "tuned": False})}
+
+
 def prune(settings: Params) -> None:
     """Remove what the grid no longer names; DVC's cache still has it.
 
     `compare` and `report` depend on whole folders of results, whose content must be what the grid says.
     """
     grid = [cell.path for cell in cells(settings.grid)]
-    for root in (paths.TRAIN, paths.EVALUATE):
+    for root in (paths.TUNE, paths.TRAIN, paths.EVALUATE):
         _keep(root, grid)
     for root in (paths.RAW, paths.TENSORS):
         _keep(root, [Path(dataset) for dataset in settings.grid.datasets])

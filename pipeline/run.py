@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,18 +36,28 @@ def main() -> None:
         end_with_parent()  # of make: a make that was killed ends nothing
     recover.check_repository()
     recover.main()
-    dvc.show("repro", "extract", "weights")
+    train_and_evaluate(jobs)
+    dvc.show("repro")
+
+
+def train_and_evaluate(jobs: int, quiet: bool = False) -> None:
+    """Bring every cell up to date, `jobs` at a time, and what comes before them.
+
+    Raises:
+        InputError: some failed; the others are done.
+    """
+    dvc.show("repro", "extract", "weights", quiet=quiet)
     settings = ReportPlan.read().params
     out_of_date = dvc.out_of_date()
     waiting = {
-        cell: len(seeds_of(cell, settings.train.seeds, settings.grid)) * settings.train.epochs
+        cell: (len(seeds_of(cell, settings.train.seeds, settings.grid)) + settings.tune.trainings)
+        * settings.train.epochs
         for cell in cells(settings.grid)
         if not out_of_date.isdisjoint(dvc.of_cell(cell))
     }
-    if failures := run(waiting, jobs):
+    if failures := run(waiting, jobs, quiet):
         lines = [f"{cell}: {reason}" for cell, reason in failures.items()]
         raise InputError("\n".join([*lines, "the other cells are done; mend it and run it again"]))
-    dvc.show("repro")
 
 
 @dataclass
@@ -66,12 +76,13 @@ class Job:
         return dvc.reason(self.log.read()) or "no word"
 
 
-def run(waiting: Mapping[Cell, int], jobs: int) -> dict[Cell, str]:
+def run(waiting: Mapping[Cell, int], jobs: int, quiet: bool = False) -> dict[Cell, str]:
     """Bring cells up to date, `jobs` at a time; why each that failed did.
 
     Args:
         waiting: the cells that are out of date, and how many epochs all seeds of each have.
         jobs: how many run side by side.
+        quiet: say nothing of those that are done.
     """
     queue, running, failures = deque(waiting), list[Job](), dict[Cell, str]()
     with ExitStack() as stack:
@@ -89,7 +100,8 @@ def run(waiting: Mapping[Cell, int], jobs: int) -> dict[Cell, str]:
                 if job.process.returncode:
                     failures[job.cell] = job.reason
                 word = "failed" if job.process.returncode else "done"
-                bar.write(f"{job.cell}: {word} after {time.monotonic() - job.started:.0f} s")
+                if job.process.returncode or not quiet:
+                    bar.write(f"{job.cell}: {word} after {time.monotonic() - job.started:.0f} s")
                 job.log.close()
             said = {job.cell: _epochs(folder, job.cell) for job in running}
             bar.n = finished + sum(said.values())
@@ -111,11 +123,12 @@ def _start(cell: Cell, folder: Path) -> Job:
 
 
 def _epochs(folder: Path, cell: Cell) -> int:
-    """How many epochs of a cell are done, as its training says."""
-    try:
-        return int((folder / "-".join(cell.names)).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # none yet, or it is being written
-        return 0
+    """How many epochs of a cell are done, as its tuning and its training say."""
+    done = 0
+    for name in ("-".join(cell.names), f"tune-{'-'.join(cell.names)}"):
+        with suppress(FileNotFoundError, ValueError):  # none yet, or it is being written
+            done += int((folder / name).read_text(encoding="utf-8"))
+    return done
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ PAGES = [
     *sorted(ROOT.glob("docs/*.md")),
     *sorted(ROOT.glob("recipes/*.md")),
     ROOT / "data/README.md",
-    ROOT / "results/tuning/README.md",
 ]
 RECIPES = sorted(ROOT.glob("recipes/*.yaml"))
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
@@ -164,7 +163,7 @@ def test_every_python_command_runs_a_file_of_the_project(page: Path) -> None:
 def test_the_commands_are_seen() -> None:
     tools = ("losslab", "make", "dvc")
     seen = {(tool, *words[:1]) for tool in tools for page in PAGES for words in commands(page, tool)}
-    assert seen >= {("losslab", "predict"), ("losslab", "tune"), ("make",), ("make", "grid"), ("dvc", "repro")}
+    assert seen >= {("losslab", "predict"), ("losslab", "decide"), ("make",), ("make", "grid"), ("dvc", "repro")}
 
 
 def test_the_readme_is_a_page() -> None:

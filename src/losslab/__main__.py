@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,13 @@ def data(path: Path, write: bool, name: str | None, image_size: int | None, shee
         )
 
 
+def decide(**_: Any) -> None:
+    """add seeds to the losses in the race until it is decided which is best"""
+    if not Path("pipeline/decide.py").is_file():
+        raise InputError("pipeline/decide.py: not found; run this where dvc.yaml and params.yaml are")
+    os.execv(sys.executable, [sys.executable, "-m", "pipeline.decide", *sys.argv[2:]])
+
+
 def losses() -> None:
     """list the kinds of loss: options, defaults, references"""
     from losslab.losses import catalogue
@@ -93,25 +102,14 @@ def track() -> None:
         raise InputError("MLflow does not have everything; see the warning")
 
 
-def tune(dataset: str, network: str, loss: str, lr: list[float], momentum: list[float] | None) -> None:
-    """learning rate, then momentum at the best rate, by validation loss"""
-    from losslab.report.figures import curves, style
-    from losslab.results import paths
-    from losslab.settings.plans import TrainPlan
-    from losslab.training import tuning
-
-    plan = TrainPlan.read(dataset, network, loss)
-    tried = tuning.run(plan, lr, momentum)
-    picture = paths.tuning_file(plan.cell).with_suffix(".png")
-    style.save(curves.tuning_curves(tried), picture)
-    print(f"curves: {picture}")
-
-
 EXAMPLES = {
     check: "losslab check",
     data: """\
 losslab data ../cells
 losslab data export.zip --write --name cells --image-size 128""",
+    decide: """\
+losslab decide
+losslab decide --budget 2h --most-seeds 12 --jobs 4""",
     losses: "losslab losses | less",
     predict: """\
 losslab predict photo.jpg --model results/train/shapes/unet/ce_dice/seed0.safetensors --out masks
@@ -121,7 +119,6 @@ losslab predict photos/ --model results/train/shapes/unet/ce_dice/seed0.safetens
     track: """\
 losslab track
 MLFLOW_TRACKING_URI=http://127.0.0.1:5000 losslab track""",
-    tune: "losslab tune shapes unet bce --lr 0.001 0.004 0.016",
 }
 
 
@@ -145,8 +142,8 @@ def parser() -> argparse.ArgumentParser:
             _add_data_options(subparser)
         if command is predict:
             _add_predict_options(subparser)
-        if command is tune:
-            _add_tune_options(subparser)
+        if command is decide:
+            add_decide_options(subparser)
     return top
 
 
@@ -187,17 +184,16 @@ Images that cannot be read are named at the end, with exit status 1; the others 
     command.add_argument("--threshold", type=float, help="in place of the one tuned on validation (0 to 1)")
 
 
-def _add_tune_options(command: argparse.ArgumentParser) -> None:
+def add_decide_options(command: argparse.ArgumentParser) -> None:
+    """The options of `losslab decide`, which are those of the program that it is."""
     command.description = """\
-Tunes train.optimizer in two stages: every learning rate with the momentum of params.yaml, then, if it is sgd, every
-momentum at the rate with the lowest validation loss. Trains as params.yaml says, with the first of train.seeds, on what
-`dvc repro extract` made; the test set is not read. Leaves results/tuning/DATASET/NETWORK/LOSS.csv and .png."""
-    for axis in ("dataset", "network", "loss"):
-        command.add_argument(axis, help=f"a name of the grid in params.yaml: its {axis}")
-    rates = "learning rates to try (0.001 0.01 0.1)"
-    command.add_argument("--lr", type=float, nargs="+", default=[0.001, 0.01, 0.1], help=rates)
-    momenta = "momenta to try at the best rate, of sgd alone (0.5 0.9)"
-    command.add_argument("--momentum", type=float, nargs="+", help=momenta)
+Adds a seed at a time to each loss that may still be the best, through grid.seeds of params.yaml and `dvc repro`, until
+the verdict is `best` or `good enough`. A loss that is worse than another gets no more seeds. Killed, it goes on where
+it was when it is run again; what it ends with is a params.yaml and a dvc.lock to commit."""
+    command.add_argument("--budget", metavar="TIME", help="begin no round that would end after this: 2h, 90m, 1h30m")
+    command.add_argument("--most-seeds", type=int, metavar="N", help="that a loss may have (compare.most_seeds)")
+    jobs = "cells that are trained side by side (one a processor)"
+    command.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help=jobs)
 
 
 def run() -> None:

@@ -114,3 +114,15 @@ def test_a_file_with_another_checksum_is_refused(shapes: Path, tmp_path: Path) -
 def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"holds no file {TRAIN}"):
         dataset(tmp_path).fetch(tmp_path)
+
+
+def test_no_number_of_training_images_means_all_that_validation_leaves(shapes: Path, tmp_path: Path) -> None:
+    some, all_of_them = tmp_path / "some", tmp_path / "all"
+    for out, options in ((some, {}), (all_of_them, {"train_images": None})):
+        out.mkdir()
+        dataset(shapes, **options).write_tensors(shapes, out)
+    few, many = (set(tensors.read(out / "train.safetensors").ids) for out in (some, all_of_them))
+    validation = [tensors.read(out / "val.safetensors").ids for out in (some, all_of_them)]
+    assert validation[0] == validation[1], "and validation is what it was"
+    assert few < many
+    assert len(many) + len(validation[0]) == 20

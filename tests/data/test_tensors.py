@@ -185,3 +185,19 @@ def test_a_hostile_header_is_one_line(content: bytes, tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"train\.safetensors: damaged"):
         tensors.read(path)
+
+
+def test_images_drawn_by_a_seed_are_the_same_for_all_and_others_for_another(tmp_path: Path) -> None:
+    path = tmp_path / "train.safetensors"
+    with tensors.Writer(path, dataset="d", classes=("c",), source="s") as writer:
+        for index in range(9):
+            writer.append(str(index), np.full((3, 2, 2), index, np.uint8), np.full((1, 2, 2), index % 2, np.uint8))
+    split = tensors.read(path)
+    drawn = [split.drawn(4, seed) for seed in (0, 0, 1)]
+    assert drawn[0].ids == drawn[1].ids != drawn[2].ids
+    for each in drawn:
+        numbers = [int(name) for name in each.ids]
+        assert numbers == sorted(set(numbers))
+        assert each.images[:, 0, 0, 0].tolist() == numbers
+        assert each.truth[:, 0, 0, 0].tolist() == [number % 2 for number in numbers]
+    assert split.drawn(99, 0).ids == split.ids

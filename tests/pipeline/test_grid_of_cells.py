@@ -10,6 +10,8 @@ from projects import new_repository
 
 DATASETS, NETWORKS, LOSSES = ("shapes", "cars"), ("unet", "pooled"), ("bce", "dice")
 
+STAGES = ("tune", "train", "evaluate")
+
 
 def instances(stages: tuple[str, ...], *axes: tuple[str, ...]) -> set[str]:
     return {f"{stage}@{'-'.join(names)}" for stage in stages for names in product(*axes)}
@@ -39,11 +41,11 @@ def test_a_grid_of_three_axes_grows_by_a_network(tmp_path: Path, shapes: Path) -
     ran = project.repro()
     assert len(ran) == len(set(ran))
     after = {"plan", "compare", "report"}
-    first = instances(("train", "evaluate"), DATASETS, ("unet",), LOSSES)
+    first = instances(STAGES, DATASETS, ("unet",), LOSSES)
     assert set(ran) == after | instances(("download", "extract"), DATASETS) | {"weights@unet"} | first
 
     project.set(lambda p: p["grid"].update(networks=list(NETWORKS)))
-    pooled = instances(("train", "evaluate"), DATASETS, ("pooled",), LOSSES)
+    pooled = instances(STAGES, DATASETS, ("pooled",), LOSSES)
     assert set(project.repro()) == after | {"weights@pooled"} | pooled
 
     board = json.loads((project.root / "results/compare/leaderboard.json").read_text())

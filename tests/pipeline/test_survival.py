@@ -111,6 +111,7 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(shapes: Path, tmp_p
         "report": [draw(), "results/.tmp-*", "lock"],
     }
     for loss in LOSSES:
+        moments[f"tune@shapes-unet-{loss}"] = [draw(), "lock"]
         moments[f"train@shapes-unet-{loss}"] = ["checkpoints/*.pt", "checkpoints/.tmp-*", draw(), "lock"]
         moments[f"evaluate@shapes-unet-{loss}"] = [draw(), "results/evaluate/shapes/unet/.tmp-*", "lock"]
     planned = sum(map(len, moments.values()))

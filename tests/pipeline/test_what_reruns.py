@@ -165,7 +165,7 @@ SOURCES = {
     "how files are written": ("results/files.py", END, STATEMENT, ALL),
     "tables": ("results/tables.py", END, STATEMENT, [*SHOWN, "compare"]),
     "predictions": ("results/predictions.py", END, STATEMENT, ["evaluate", "report"]),
-    "a name for where outputs lie": ("results/paths.py", "TUNING = ", "TRIED = TUNING = ", NOTHING),
+    "a name for where outputs lie": ("results/paths.py", "TUNE = ", "TRIED = TUNE = ", NOTHING),
     # what no output depends on
     "MLflow": ("tracking/sync.py", END, STATEMENT, NOTHING),
     "words for people": ("errors.py", END, STATEMENT, NOTHING),
@@ -215,11 +215,11 @@ SETTINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     "a loss that the grid lacks": (lambda p: p["losses"]["iou"].update(smooth=0.5), ["report"]),
     "a loss added": (
         lambda p: p["grid"]["losses"].append("iou"),
-        ["train/*/iou", "evaluate/*/iou", "compare", "report"],
+        ["tune/*/iou", "train/*/iou", "evaluate/*/iou", "compare", "report"],
     ),
     "a network added": (
         lambda p: add(p, "networks", "small", {"kind": "unet", "width": 4, "levels": 2}),
-        ["weights/small", "train/*/small", "evaluate/*/small", "compare", "report"],
+        ["weights/small", "tune/*/small", "train/*/small", "evaluate/*/small", "compare", "report"],
     ),
     "an option of a network": (
         lambda p: p["networks"]["unet"].update(width=8),
@@ -227,7 +227,7 @@ SETTINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     ),
     "a data set added": (
         lambda p: add(p, "datasets", "more", p["datasets"]["shapes"]),
-        ["download/more", "extract/more", "train/more", "evaluate/more", "compare", "report"],
+        ["download/more", "extract/more", "tune/more", "train/more", "evaluate/more", "compare", "report"],
     ),
     "how a data set is fetched": (
         lambda p: p["datasets"]["coco"]["download"].update(min_box=100),
@@ -241,6 +241,12 @@ SETTINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     "a seed added to one cell": (
         lambda p: p["grid"].update(seeds={"shapes/unet/dice": 4}),
         ["train/shapes/unet/dice", "evaluate/shapes/unet/dice", "compare", "report"],
+    ),
+    "a search that tries nothing": (lambda p: p.update(tune={"lr": [0.1, 1]}), ["report"]),
+    "trials": (lambda p: p.update(tune={"trials": 2}), ["tune", *SHOWN]),
+    "training images drawn by each seed": (
+        lambda p: (p["train"].update(resample=True), p["datasets"]["coco"]["download"].update(max_images={"train": 9})),
+        ["extract/shapes", *SHOWN],  # coco has no such limit before, and all its images then
     ),
     "the learning rate": (lambda p: p["train"]["optimizer"].update(lr=0.1), SHOWN),
     "the boundary's tolerance": (lambda p: p["evaluate"].update(boundary_tolerance=3), ["evaluate", "report"]),
@@ -260,6 +266,29 @@ def test_an_edit_of_params(tree: Project, before: dict[str, str], row: str) -> N
         assert changed(before, after) == matching(after, expected)
     finally:
         file.write_text(text, encoding="utf-8")
+
+
+def test_where_there_are_trials_tuning_is_like_training(tree: Project) -> None:
+    params, loop = tree.root / "params.yaml", tree.root / "src/losslab/training/loop.py"
+    texts = {file: file.read_text(encoding="utf-8") for file in (params, loop, loop.with_name("tuning.py"))}
+    try:
+        tree.set(lambda p: p.update(tune={"trials": 2, "options": {"dice": {"smooth": [0.1, 1]}}}))
+        before = planned(tree.root)
+        tree.set(lambda p: p["tune"]["options"]["dice"].update(smooth=[0.5, 1]))
+        assert changed(before, planned(tree.root)) == matching(before, ["tune/*/dice", "report"])
+        tree.set(lambda p: p["tune"]["options"]["dice"].update(smooth=[0.1, 1]))
+        tree.set(lambda p: p["train"]["seeds"].append(9))
+        assert changed(before, planned(tree.root)) == matching(before, ["train", "evaluate", "compare", "report"])
+        params.write_text(texts[params], encoding="utf-8")
+        tree.set(lambda p: p.update(tune={"trials": 2, "options": {"dice": {"smooth": [0.1, 1]}}}))
+        for name, expected in (("tuning.py", ["tune"]), ("loop.py", ["tune", "train", "report"])):
+            file = loop.with_name(name)
+            file.write_text(f"{texts[file]}\n\n{STATEMENT}", encoding="utf-8")
+            assert changed(before, planned(tree.root)) == matching(before, expected)
+            file.write_text(texts[file], encoding="utf-8")
+    finally:
+        for file, text in texts.items():
+            file.write_text(text, encoding="utf-8")
 
 
 def test_the_report_s_web_page_is_a_dependency_that_dvc_sees() -> None:

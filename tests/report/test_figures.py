@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from losslab.inference import overlays
-from losslab.report.figures import curves, images, results, style
+from losslab.report.figures import curves, images, results, style, tuning
 from losslab.report.figures.style import DARK, INK
 from losslab.results.history import Row
 from losslab.results.standings import Standing
@@ -176,3 +176,9 @@ def test_the_confusion_matrix_shows_shares_of_the_true_classes() -> None:
     assert np.isnan(np.ma.filled(axes.images[0].get_array()[2], np.nan)).all(), "of a class that is nowhere no share"
     assert [text.get_text() for text in axes.texts] == ["75", "25", "25", "75"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["sky", "road", "nowhere"]
+
+
+def test_the_best_of_all_trials_is_the_best_and_of_one_the_mean() -> None:
+    values = [0.2, 0.8, 0.5]
+    # Of two of three: the best is 0.8 in two of the three pairs, 0.5 in the other.
+    assert tuning.expected_best(values) == pytest.approx([0.5, (2 * 0.8 + 0.5) / 3, 0.8])

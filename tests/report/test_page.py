@@ -18,7 +18,9 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from losslab.errors import InputError
 from losslab.report import evidence
 from losslab.report import page as report_page
-from losslab.results import paths, scores
+from losslab.results import paths, scores, tuning_table
+from losslab.results.tuning_table import Point, Tried
+from losslab.settings.params import Tune
 from losslab.settings.plans import Cell
 
 
@@ -203,12 +205,32 @@ def test_what_another_stage_should_have_left_is_named(here: Path) -> None:
         report_page.write(plan)
 
 
+def test_what_tuning_tried_stands_in_the_report(here: Path) -> None:
+    plan = results(here, losses=("bce", "dice"))
+    plan = plan.model_copy(update={"params": plan.params.model_copy(update={"tune": Tune(trials=2)})})
+    for loss in ("bce", "dice"):
+        tried = [Tried(n, "adamw", 0.01 * n, None, 0.01, "{}", 1_000_000, n / 4) for n in (1, 2)]
+        curves = [Point(n, 1_000_000, epoch, "miou_tuned", n * epoch / 8) for n in (1, 2) for epoch in (1, 2)]
+        tuning_table.write(paths.TUNE / "shapes/unet" / loss, tried, curves, {"trial": 2})
+    report_page.write(plan)
+    text = paths.REPORT.read_text(encoding="utf-8")
+    assert "What tuning tried, the same rates for every loss" in text
+    assert "(one seed, none of them trained with later)" in text
+    assert "Tuning of bce: validation" in text
+    names = {path.stem for path in (paths.FIGURES / "shapes/unet").iterdir() if path.stem.startswith("tuning")}
+    assert names == {"tuning", "tuning_budget", "tuning_bce", "tuning_dice"}
+
+
 def test_a_table_of_tuning_that_is_none_is_named(here: Path) -> None:
     plan = results(here)
-    path = paths.tuning_file(Cell("shapes", "unet", "bce"))
-    path.parent.mkdir(parents=True)
-    path.write_text("optimizer,lr,momentum,images,seed,epoch,val_loss\nsgd,0.1,0,8,0,1,low\n")
-    with pytest.raises(InputError, match=r"shapes/unet/bce\.csv: not a table of `losslab tune`"):
+    plan = plan.model_copy(update={"params": plan.params.model_copy(update={"tune": Tune(trials=2)})})
+    with pytest.raises(InputError, match=r"tune/shapes/unet/bce/chosen\.json: not found; run `dvc repro`"):
+        report_page.write(plan)
+    folder = paths.TUNE / "shapes/unet/bce"
+    tuning_table.write(folder, [Tried(1, "sgd", 0.1, 0, 0, "{}", 10, 0.5)], [], {})
+    table = folder / "trials.csv"
+    table.write_text(table.read_text().replace("0.1", "high"))
+    with pytest.raises(InputError, match=r"tune/shapes/unet/bce/trials\.csv: damaged \(could not convert"):
         report_page.write(plan)
 
 

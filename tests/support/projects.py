@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock")
-PARTS += (".dvcignore", ".gitignore", "results/tuning")
+PARTS += (".dvcignore", ".gitignore")
 
 
 @dataclass

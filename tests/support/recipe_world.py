@@ -22,7 +22,7 @@ def replay(recipe: dict[str, Any], root: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     grid = recipe["grid"]
     stages = [("plan",), *product(("download", "extract"), grid["datasets"])]
-    stages += product(("train", "evaluate"), grid["datasets"], grid["networks"], grid["losses"])
+    stages += product(("tune", "train", "evaluate"), grid["datasets"], grid["networks"], grid["losses"])
     for stage, *arguments in (*stages, ("compare",), ("report",)):
         monkeypatch.setattr("sys.argv", [stage, *arguments])
         import_module(f"pipeline.{stage}").main()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from projects import Project, new_project, tiny
+from safetensors import safe_open
 
 from losslab.data import tensors
 from losslab.evaluation.boundaries import compare_boundaries
@@ -69,6 +70,36 @@ def test_a_tracking_server_that_is_down_costs_a_warning(ready: Project) -> None:
     assert "warning: MLflow is not up to date" in done.stdout + done.stderr
     assert "run `make track` once that is mended" in done.stdout + done.stderr
     assert (ready.root / "results/train/shapes/unet/dice/seed0.safetensors").is_file()
+
+
+def test_every_seed_draws_its_training_images_anew_the_same_for_every_loss(ready: Project) -> None:
+    ready.set(lambda p: p["datasets"]["shapes"]["extract"].update(train_images=8, val_images=4))
+    ready.set(lambda p: p["train"].update(resample=True, seeds=[0, 1], epochs=1))
+    run(ready, "plan", "extract shapes", "train shapes unet dice", "train shapes unet bce")
+    assert len(tensors.read(ready.root / "data/tensors/shapes/train.safetensors").ids) == 16, "all that are not val's"
+    folder = ready.root / "results/train/shapes/unet"
+    means = {}
+    for loss in ("dice", "bce"):
+        for seed in (0, 1):
+            with safe_open(folder / loss / f"seed{seed}.safetensors", "np") as file:
+                said = json.loads(file.metadata()["losslab"])
+            assert said["train"]["drawn"] == 8
+            means[loss, seed] = said["mean"]
+    assert means["dice", 0] == means["bce", 0]
+    assert means["dice", 0] != means["dice", 1], "what images are normalised by is of a seed's own"
+    steps = {row.step for row in history.read(folder / "dice/history.csv")}
+    assert max(steps) == 2, "eight images in batches of four"
+
+
+def test_where_all_images_are_trained_on_there_is_nothing_to_draw(ready: Project) -> None:
+    ready.set(lambda p: p["datasets"]["shapes"]["extract"].update(train_images=None))
+    ready.set(lambda p: p["train"].update(resample=True))
+    refused = ready.stage("plan")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "error: params.yaml: train.resample: shapes is trained on every image that it has, so there is nothing to draw;"
+        " give datasets.shapes.extract.train_images, if its kind has that, or remove train.resample\n"
+    )
 
 
 def test_scores_count_every_pixel_and_boundary(ready: Project) -> None:

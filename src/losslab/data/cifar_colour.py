@@ -63,6 +63,8 @@ class Extract(Section):
 class CifarColour(Dataset):
     """Grey images and the colour class of each pixel; the official test batch is the test set."""
 
+    TRAINING_IMAGES = ("extract", "train_images")
+
     download: Download
     extract: Extract
 

@@ -55,7 +55,8 @@ class Download(Section):
 class Extract(Section):
     """How many images of each split; train and validation are drawn from the training file by `seed`."""
 
-    train_images: Count
+    train_images: Count | None
+    """None: all that are not for validation."""
     val_images: Count
     test_images: Count
     seed: NonNegativeInt = 0
@@ -63,6 +64,8 @@ class Extract(Section):
 
 class PurdueShapes(Dataset):
     """PurdueShapes5MultiObject; the official test file is the test set."""
+
+    TRAINING_IMAGES = ("extract", "train_images")
 
     download: Download
     extract: Extract
@@ -93,7 +96,7 @@ class PurdueShapes(Dataset):
         options = self.extract
         train_file, test_file = (raw / name for name in (self.download.train_file, self.download.test_file))
         train, test = read_file(train_file), read_file(test_file)
-        wanted = options.train_images + options.val_images
+        wanted = options.val_images + (options.train_images or max(1, len(train[0]) - options.val_images))
         for option, count, file, images in (
             ("train_images + val_images", wanted, train_file, train[0]),
             ("test_images", options.test_images, test_file, test[0]),

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -63,6 +63,13 @@ class Split:
     def masks_of(self, images: Any) -> Array:
         """Masks of some images, given as an array is indexed."""
         return planes(self.truth[images], len(self.classes)) if self.exclusive else self.truth[images]
+
+    def drawn(self, number: int | None, seed: int) -> "Split":
+        """So many of the images, in their order, drawn by a seed and held in memory; all where there are no more."""
+        count = len(self.images)
+        chosen = np.sort(np.random.default_rng(seed).permutation(count)[:number])
+        ids = tuple(self.ids[index] for index in chosen)
+        return replace(self, images=self.images[chosen], truth=self.truth[chosen], ids=ids)
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from losslab.data import tensors
 from losslab.evaluation.metrics import METRICS
 from losslab.report.evidence import Evidence
-from losslab.report.figures import curves, images, results
+from losslab.report.figures import curves, images, results, tuning
 from losslab.results import paths, scores
 from losslab.results.standings import RANKED_BY, RULES
 
@@ -75,13 +75,26 @@ def pictures(evidence: Evidence, rows: int) -> Iterator[Picture]:
         "lowest it came to. It shows how fast each falls, not how good it is.",
         curves.normalised_curves(e.histories),
     )
-    for loss, tried in e.tuning.items():
-        setting = next(iter(tried))
+    if e.tuning:
+        tried = next(iter(e.tuning.values())).tried
+        each = f"mean of {len({row.seed for row in tried})} seeds" if tried[0].seed != tried[-1].seed else "one seed"
+        yield Picture(
+            "tuning",
+            f"What tuning tried, the same rates for every loss: validation {VALIDATED} of each trial ({each}, none of "
+            "them trained with later), and what was chosen, as a filled point.",
+            tuning.by_rate(e.tuning),
+        )
+        yield Picture(
+            "tuning_budget",
+            f"What the best of so many trials is expected to reach on validation ({VALIDATED}): how much of a loss's "
+            "place it owes to tuning.",
+            tuning.best_of(e.tuning),
+        )
+    for loss, its_tuning in e.tuning.items():
         yield Picture(
             f"tuning_{loss}",
-            f"Tuning of {setting.optimizer} for {loss}: validation loss by epoch of each setting that was tried, on "
-            f"{setting.images:,} training images with seed {setting.seed}.",
-            curves.tuning_curves({str(each): values for each, values in tried.items()}),
+            f"Tuning of {loss}: validation {VALIDATED} by epoch of each trial.",
+            tuning.by_epoch(its_tuning),
         )
     yield from _confusion(e)
     yield from _grids(e, rows)

@@ -16,6 +16,7 @@ from losslab.evaluation.aggregates import Floats, image_means
 from losslab.evaluation.formulas import dice
 from losslab.results import history, paths, predictions, scores, standings, tuning_table
 from losslab.results.standings import Standing, Verdict, ranking_rule
+from losslab.results.tuning_table import Tuning
 from losslab.settings.params import Params
 from losslab.settings.plans import Cell, seeds_of
 
@@ -42,8 +43,8 @@ class Evidence:
     analysis: Mapping[str, Any]
     trained: Mapping[str, tuple[int, ...]]
     """Loss → its seeds."""
-    tuning: Mapping[str, Mapping[tuning_table.Setting, list[float]]]
-    """Loss → setting → validation loss by epoch, of losses that have been tuned."""
+    tuning: Mapping[str, Tuning]
+    """What was tried, of losses that have been tuned."""
 
     def cell(self, loss: str) -> Cell:
         """The cell of the grid that a loss is here."""
@@ -124,7 +125,7 @@ def read(params: Params, dataset: str, network: str) -> Evidence:
         test,
         _analysis(paths.ANALYSIS).get(dataset, {}).get(network, {}),
         {loss: seeds_of(cell, params.train.seeds, params.grid) for loss, cell in cells.items()},
-        {loss: tuning_table.read(path) for loss, cell in cells.items() if (path := paths.tuning_file(cell)).is_file()},
+        _tuning(cells) if params.tune.trials else {},
     )
 
 
@@ -138,6 +139,11 @@ def _verdict(dataset: str, network: str) -> Verdict:
         if (verdict.dataset, verdict.network) == (dataset, network):
             return verdict
     raise InputError(f"{paths.VERDICTS}: no verdict on {dataset} with {network}; run `dvc repro`")
+
+
+def _tuning(cells: Mapping[str, Cell]) -> dict[str, Tuning]:
+    tuned = {loss: tuning_table.read(paths.TUNE / cell.path) for loss, cell in cells.items()}
+    return {loss: tuning for loss, tuning in tuned.items() if tuning is not None}
 
 
 def _analysis(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ RESULTS = Path("results")
 TRAIN = RESULTS / "train"
 EVALUATE = RESULTS / "evaluate"
 COMPARE = RESULTS / "compare"
-TUNING = RESULTS / "tuning"
+TUNE = RESULTS / "tune"
 METRICS = RESULTS / "metrics.json"
 FIGURES = RESULTS / "figures"
 SVG = RESULTS / "svg"
@@ -68,8 +68,3 @@ def confusion_file(cell: Cell) -> Path:
 def predictions_file(cell: Cell, seed: int) -> Path:
     """Where `evaluate` leaves the masks that a seed predicts; there are none if it diverged."""
     return EVALUATE / cell.path / "predictions" / f"seed{seed}.safetensors"
-
-
-def tuning_file(cell: Cell) -> Path:
-    """Where `losslab tune` leaves what it tried."""
-    return TUNING / cell.path.with_suffix(".csv")

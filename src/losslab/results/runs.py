@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from losslab.results import paths
+from losslab.results import paths, tuning_table
 from losslab.results.files import digest
 from losslab.settings.plans import Cell, TrainPlan
 
@@ -29,15 +29,18 @@ class Run:
 
 
 def of(plan: TrainPlan) -> list[Run]:
-    """The runs of one cell, in the order of its seeds.
+    """The runs of one cell, in the order of its seeds, with the settings that tuning chose.
 
     Raises:
-        InputError: the tensors are missing.
+        InputError: the tensors, or what tuning chose, are missing.
     """
+    plan = tuning_table.tuned(plan)
     train, val = (digest(paths.split_file(plan.dataset, split)) for split in ("train", "val"))
     settings = plan.train.model_dump(mode="json", exclude={"seeds", "device_gb"}) | {
         "cpu_precision": plan.cpu_precision
     }
+    if plan.drawn is not None:
+        settings["drawn"] = plan.drawn
     config = {"network": plan.network_spec, "loss": plan.loss_spec, "train": settings}
     runs = []
     for seed in plan.train.seeds:

@@ -95,6 +95,8 @@ class Train(Section):
     """Times the learning rate is that of such an encoder."""
     input: Literal["normalised", "raw"] = "normalised"
     """Images of zero mean and unit deviation per channel, or their values 0–255."""
+    resample: bool = False
+    """Every seed draws its training images anew, as many as before, from all that the source has."""
     overfit: Count | None = None
     """Train on the first n training images and validate on the same: can the network learn them at all?"""
     keep: Literal["best", "last", "lowest_loss"]
@@ -123,6 +125,40 @@ class Train(Section):
             raise invalid("flips", "stands beside augment; write it as augment.flips", value["flips"])
         rest = {key: option for key, option in value.items() if key != "flips"}
         return rest | {"augment": {"flips": value["flips"]}}
+
+
+def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError(f"{ends[0]:g} to {ends[1]:g} is no range; the lower end comes first")
+    return ends
+
+
+Interval = Annotated[tuple[float, float], AfterValidator(_ascending)]
+Span = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+
+
+class Tune(Section):
+    """What is tried for every loss alike before it is trained; nothing where there are no trials.
+
+    The settings with the best validation mIoU are trained afresh with `train.seeds`.
+    """
+
+    trials: Annotated[int, Field(ge=0, le=10_000)] = 0
+    seeds: Count = 1
+    """Trainings of each trial, whose mean counts; none has a seed of `train.seeds`."""
+    lr: Span | None = None
+    """Lowest and highest learning rate. None: a tenth and ten times that of `train.optimizer`."""
+    weight_decay: Span | None = None
+    """Lowest and highest weight decay, tried together with the rates."""
+    options: dict[Name, dict[str, Interval]] = Field(default_factory=dict)
+    """Loss → option → its lowest and highest value, tried together with the rates."""
+    momentum: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    """Momenta of `sgd` that are tried after all that, at the best settings."""
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings that is for a loss, at most."""
+        return (self.trials + len(self.momentum)) * self.seeds if self.trials else 0
 
 
 class Evaluate(Section):
@@ -159,6 +195,7 @@ class Params(Section):
     datasets: dict[Name, Spec]
     networks: dict[Name, Spec]
     losses: dict[Name, Spec]
+    tune: Tune = Tune()
     train: Train
     evaluate: Evaluate
     compare: Compare
@@ -188,6 +225,12 @@ class Params(Section):
                 raise invalid(
                     "grid.seeds", f"{path}: {number} is less than the {least} of train.seeds; remove it", number
                 )
+        for name in self.tune.options:
+            if name not in self.losses:
+                hint = did_you_mean(name, self.losses)
+                raise invalid("tune.options", f"'{name}' is not defined under losses; {hint}", name)
+        if self.tune.momentum and isinstance(self.train.optimizer, AdamW):
+            raise invalid("tune.momentum", "train.optimizer is adamw, which has none; remove it", None)
         if self.compare.baseline not in self.grid.losses:
             hint = did_you_mean(self.compare.baseline, self.grid.losses)
             raise invalid("compare.baseline", f"'{self.compare.baseline}' is not in grid.losses; {hint}", None)
@@ -219,6 +262,11 @@ def load(registries: Mapping[str, Registry[Any]] | None = None, path: Path = PAR
         }
         for axis, registry in (registries or {}).items()
     }
+    if registry := (registries or {}).get("losses"):
+        for name, options in params.tune.options.items():
+            for end in (0, 1):
+                spec = params.losses[name] | {option: ends[end] for option, ends in options.items()}
+                _explained(partial(registry.complete, spec), "tune", "options", name)
     return params.model_copy(update=complete)
 
 

@@ -13,8 +13,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, ValidationError
 
 from losslab.errors import InputError, did_you_mean
-from losslab.settings.params import Compare, Evaluate, Grid, Params, Spec, Train
-from losslab.settings.schema import Section
+from losslab.settings.params import Compare, Evaluate, Grid, Params, Spec, Train, Tune
+from losslab.settings.schema import Count, Section
 
 FOLDER = Path("results/plan")
 
@@ -133,11 +133,24 @@ class TrainPlan(Plan):
     train: Train
     cpu_precision: Literal["float32", "bfloat16"]
     """What `precision: auto` means on a processor: the faster of the two on the machine that planned."""
+    drawn: Count | None = None
+    """Each seed trains on so many of the training images, drawn by it; None: on all."""
+    tuned: bool = False
+    """Whether what the stage `tune` chose takes the place of some of this."""
 
     @property
     def cell(self) -> Cell:
         """Which cell it is."""
         return Cell(self.dataset, self.network, self.loss)
+
+
+class TunePlan(Plan):
+    """What is tried for one cell; the plan of a cell that nothing is tried for is empty."""
+
+    stage = "tune"
+    tune: Tune | None = None
+    of: TrainPlan | None = None
+    """How each trial is trained, but for what is tried; its seeds are those of the trials."""
 
 
 class EvaluatePlan(TrainPlan):

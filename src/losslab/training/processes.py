@@ -41,8 +41,11 @@ def is_first() -> bool:
 
 @contextmanager
 def together(device: torch.device) -> Iterator[torch.device]:
-    """The processes of the run joined for the length of a block, if they are several; gives this process's device."""
-    if size() == 1:
+    """The processes of the run joined for the length of a block, if they are several; gives this process's device.
+
+    A block within such a block, whose `device` is the outer one's, joins nothing anew.
+    """
+    if size() == 1 or dist.is_initialized():
         yield device
         return
     if device.type == "cuda":

@@ -15,7 +15,7 @@ from losslab.inference.forward import Normalisation
 from losslab.losses import Loss
 from losslab.networks import pretrained
 from losslab.networks.pretrained import Pretrained
-from losslab.results import checkpoints, history, paths, runs
+from losslab.results import checkpoints, history, paths, runs, tuning_table
 from losslab.results.files import atomic_folder
 from losslab.results.history import Row
 from losslab.results.runs import Run
@@ -31,42 +31,51 @@ OnEpoch = Callable[[Run, Sequence[Row], str], object]
 
 def train_seeds(plan: TrainPlan, on_epoch: OnEpoch) -> None:
     """Train one network per seed; write the models and the history. Goes on from checkpoints where there are any."""
+    cell = plan.cell
+    done, of_data = trained(tuning_table.tuned(plan), on_epoch)
+    if not processes.is_first():
+        return
+    with atomic_folder(paths.TRAIN / cell.path) as folder:
+        for run, progress, normalise in done:
+            if progress.diverged:
+                step = history.diverged_step(progress.rows, run.seed)
+                print(f"{cell} seed {run.seed}: diverged at step {step}; recorded, and the others go on")
+                continue
+            metadata = {**run.config, **of_data, **asdict(normalise), "seed": run.seed, "threshold": progress.threshold}
+            model_file.save(folder / paths.model_file(cell, run.seed).name, progress.kept, metadata)
+        rows = [row for _, progress, _ in done for row in progress.rows]
+        history.write(folder / paths.history_file(cell).name, rows)
+
+
+def trained(plan: TrainPlan, on_epoch: OnEpoch) -> tuple[list[tuple[Run, Progress, Normalisation]], dict[str, Any]]:
+    """Every seed of a cell with what came of it and how its images were normalised; what the models say of the data."""
     settings, cell = plan.train, plan.cell
     with processes.together(devices.prepare(settings)) as device:
         dtype = devices.compute_dtype(settings.precision, plan.cpu_precision, device)
         splits = {name: tensors.read(paths.split_file(cell.dataset, name)) for name in ("train", "val")}
-        data = prepared(splits["train"], splits["val"], settings, device)
         classes = splits["train"].classes
+
+        def start(train: tensors.Split) -> tuple[Callable[[], nn.Module], Data]:
+            return network_for(plan, len(classes), prepared(train, splits["val"], settings, device))
+
+        same = None if plan.drawn else start(splits["train"])
         loss = loss_for(splits["train"], plan.loss_spec)
-        build_network, data = network_for(plan, len(classes), data)
-        done: list[tuple[Run, Progress]] = []
+        done: list[tuple[Run, Progress, Normalisation]] = []
         for run in runs.of(plan):
+            build_network, data = same or start(splits["train"].drawn(plan.drawn, run.seed))
             progress = processes.from_first(restore(run.key))
             if not finished(progress, settings.epochs):
                 label = f"{cell} seed {run.seed}"
                 keep = partial(_keep, run, settings.epochs, devices.name_of(device), on_epoch)
                 train(build_network, loss, data, settings, run.seed, dtype, progress, keep, label)
-            done.append((run, progress))
-    if not processes.is_first():
-        return
-    of_data = {
+            done.append((run, progress, data.normalise))
+    return done, {
         "dataset": splits["train"].dataset,
         "classes": classes,
         "exclusive": splits["train"].exclusive,
-        "image_size": list(data.images.shape[2:]),
+        "image_size": list(splits["train"].images.shape[2:]),
         "padded": splits["train"].padded,
-        **asdict(data.normalise),
     }
-    with atomic_folder(paths.TRAIN / cell.path) as folder:
-        for run, progress in done:
-            if progress.diverged:
-                step = history.diverged_step(progress.rows, run.seed)
-                print(f"{cell} seed {run.seed}: diverged at step {step}; recorded, and the others go on")
-                continue
-            metadata = {**run.config, **of_data, "seed": run.seed, "threshold": progress.threshold}
-            model_file.save(folder / paths.model_file(cell, run.seed).name, progress.kept, metadata)
-        rows = [row for _, progress in done for row in progress.rows]
-        history.write(folder / paths.history_file(cell).name, rows)
 
 
 def _keep(run: Run, epochs: int, device: str, on_epoch: OnEpoch, progress: Progress) -> None:

@@ -1,109 +1,156 @@
-"""Staged tuning: the learning rate first, then SGD's momentum at the best rate, by the lowest validation loss.
+"""The same search for every loss: so many trainings, and the settings with the best validation mIoU.
 
-`losslab tune DATASET NETWORK LOSS --lr 0.001 0.01 0.1 --momentum 0.5 0.9` trains as planned, first with the momentum of
-params.yaml at every rate, then with every momentum at the best of them. It reads the tensors that `dvc repro extract`
-makes, never the test set, and leaves `results/tuning/DATASET/NETWORK/LOSS.csv`, whose curves the report shows.
+Learning rates are spread evenly over the logarithms of a range. Where weight decay or options of losses are searched
+too, the trials are the points of a Halton sequence (Halton 1960), which fills all ranges at once. Momentum is tried
+after that, at the best settings. The test set is never read, and no seed of a trial is one that is trained later.
 """
 
-import math
+import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
+from typing import Any
 
-from losslab import networks
-from losslab.data import tensors
-from losslab.errors import InputError
+import numpy as np
+
 from losslab.inference import devices
 from losslab.results import paths, tuning_table
-from losslab.settings.params import SGD, AdamW
-from losslab.settings.plans import TrainPlan
-from losslab.training.loop import Progress, train
-from losslab.training.seeds import loss_for, prepared
+from losslab.results.files import atomic_folder
+from losslab.results.history import Row
+from losslab.results.runs import Run
+from losslab.results.tuning_table import Point, Tried
+from losslab.settings.params import SGD, AdamW, Tune
+from losslab.settings.plans import TunePlan
+from losslab.training import processes
+from losslab.training.loop import Progress
+from losslab.training.seeds import OnEpoch, trained
 
-MOMENTA = (0.5, 0.9)
-"""What is tried where nothing else is asked for."""
+PRIMES = (2, 3, 5, 7, 11, 13, 17, 19)
+DIGITS = 6
+"""Significant digits of a value that is tried."""
+SPAN = 10.0
+"""How far below and above the learning rate of `train.optimizer` the search goes where no range is given."""
 
-Optimizer = AdamW | SGD
-EpochLosses = list[float]
-"""Validation loss after each epoch; it ends early where the run diverged."""
+
+@dataclass(frozen=True)
+class Trial:
+    """What takes the place of settings: of the optimiser, and options of the loss."""
+
+    optimizer: AdamW | SGD
+    options: tuple[tuple[str, float], ...] = ()
 
 
-def tune(
-    curve: Callable[[Optimizer], EpochLosses], start: Optimizer, rates: Sequence[float], momenta: Sequence[float]
-) -> tuple[Optimizer, dict[Optimizer, EpochLosses]]:
-    """The best settings and the curves of all that were tried, in order; of equals the first is best.
+def trials(tune: Tune, start: AdamW | SGD, options: Mapping[str, tuple[float, float]]) -> list[Trial]:
+    """What is tried first, in order: learning rates, and with them weight decay and the loss's options."""
+    low, high = tune.lr or (start.lr / SPAN, start.lr * SPAN)
+    if tune.weight_decay is None and not tune.options:
+        places = [0.5] if tune.trials == 1 else np.linspace(0, 1, tune.trials).tolist()
+        return [Trial(start.model_copy(update={"lr": _between(low, high, place)})) for place in places]
+    found = []
+    for index in range(1, tune.trials + 1):
+        # The rates and decays of a trial are the same for every loss, whatever options each has.
+        point = [_radical_inverse(index, prime) for prime in PRIMES[: 2 + len(options)]]
+        update = {"lr": _between(low, high, point[0])}
+        if tune.weight_decay is not None:
+            update["weight_decay"] = _between(*tune.weight_decay, point[1])
+        of_loss = tuple(
+            (name, _rounded(least + (most - least) * place))
+            for (name, (least, most)), place in zip(sorted(options.items()), point[2:], strict=True)
+        )
+        found.append(Trial(start.model_copy(update=update), of_loss))
+    return found
+
+
+def momenta(tune: Tune, best: Trial) -> list[Trial]:
+    """What is tried after that: momenta at the best settings."""
+    wanted = [momentum for momentum in tune.momentum if isinstance(best.optimizer, SGD)]
+    return [Trial(best.optimizer.model_copy(update={"momentum": momentum}), best.options) for momentum in wanted]
+
+
+def search(first: Sequence[Trial], then: Callable[[Trial], Sequence[Trial]], score: Callable[[Trial], float]) -> Trial:
+    """The best of `first` and of what is to be tried `then`, at the best of them; of equals the first tried."""
+    best = max(first, key=score)
+    at_best = {best: score(best)} | {trial: score(trial) for trial in then(best) if trial != best}
+    return max(at_best, key=lambda trial: at_best[trial])
+
+
+def run(plan: TunePlan, on_epoch: Callable[[int, Run, Sequence[Row], str], object]) -> None:
+    """Try all that `plan` asks for and write `results/tune/<cell>`. Goes on from checkpoints where there are any.
 
     Args:
-        momenta: none where `start` has no momentum.
-
-    Raises:
-        InputError: every learning rate diverged.
+        plan: with a search in it.
+        on_epoch: is told of each epoch, as `seeds.train_seeds` has it, and before that how many trials are done.
     """
-    curves: dict[Optimizer, EpochLosses] = {}
+    assert plan.tune is not None
+    assert plan.of is not None
+    tune, of = plan.tune, plan.of
+    numbers: dict[Trial, int] = {}
+    tried: list[Tried] = []
+    curves: list[Point] = []
 
-    def best(candidates: Sequence[Optimizer]) -> Optimizer:
-        for candidate in candidates:
-            if candidate not in curves:
-                curves[candidate] = curve(candidate)
-        return min(candidates, key=lambda candidate: min(curves[candidate], default=math.inf))
+    def score(trial: Trial) -> float:
+        if trial not in numbers:
+            numbers[trial] = number = len(numbers) + 1
+            train = of.train.model_copy(update={"optimizer": trial.optimizer})
+            its_plan = of.model_copy(update={"train": train, "loss_spec": of.loss_spec | dict(trial.options)})
+            told: OnEpoch = lambda *told: on_epoch(number - 1, *told)  # noqa: E731
+            done = [(run.seed, progress) for run, progress, _ in trained(its_plan, told)[0]]
+            tried.extend(_tried(number, trial, seed, progress) for seed, progress in done)
+            curves.extend(
+                Point(number, row.seed, row.epoch, row.metric, row.value)
+                for _, progress in done
+                for row in progress.rows
+                if row.split == "val" and row.metric in ("loss", "miou_tuned")
+            )
+        return processes.from_first(tuning_table.scores(tried)[numbers[trial]])
 
-    at_rate = best([start.model_copy(update={"lr": rate}) for rate in rates])
-    if not curves[at_rate]:
-        raise InputError("--lr: every rate diverged in its first epoch; try lower ones")
-    return best([at_rate, *(at_rate.model_copy(update={"momentum": momentum}) for momentum in momenta)]), curves
-
-
-def validation_losses(plan: TrainPlan, splits: Mapping[str, tensors.Split]) -> Callable[[Optimizer], EpochLosses]:
-    """A function that trains with an optimiser, the first of `train.seeds` and all else as planned."""
-    device = devices.prepare(plan.train)
-    dtype = devices.compute_dtype(plan.train.precision, plan.cpu_precision, device)
-    data = prepared(splits["train"], splits["val"], plan.train, device)
-    classes = len(splits["train"].classes)
-    network = partial(networks.registry.build, plan.network_spec, in_channels=3, classes=classes)
-    loss = loss_for(splits["train"], plan.loss_spec)
-
-    def curve(optimizer: Optimizer) -> EpochLosses:
-        progress, label = Progress(), name(optimizer)
-        settings = plan.train.model_copy(update={"optimizer": optimizer})
-        train(network, loss, data, settings, plan.train.seeds[0], dtype, progress, lambda _: None, label)
-        values = [row.value for row in progress.rows if (row.split, row.metric) == ("val", "loss")]
-        print(f"{label}: " + (f"lowest validation loss {min(values):.4g}" if values else "diverged"), flush=True)
-        return values
-
-    return curve
-
-
-def run(plan: TrainPlan, rates: Sequence[float], momenta: Sequence[float] | None) -> dict[str, EpochLosses]:
-    """Tune, say what is best, and write the table; the curves by what was tried.
-
-    Args:
-        momenta: none for the usual ones.
-
-    Raises:
-        InputError: the optimiser has no momentum but some are given, a value is no setting, or all rates diverge.
-    """
-    start = plan.train.optimizer
-    if isinstance(start, AdamW) and momenta:
-        raise InputError("--momentum: adamw, the optimiser in params.yaml, has none to tune; leave it out")
-    momenta = [] if isinstance(start, AdamW) else momenta or MOMENTA
-    for option, values, allowed in (("--lr", rates, "> 0"), ("--momentum", momenta, "≥ 0")):
-        for value in values:
-            if not math.isfinite(value) or value < 0 or (value == 0 and option == "--lr"):
-                raise InputError(f"{option}: {value:g} is not {allowed}")
-    splits = {split: tensors.read(paths.split_file(plan.dataset, split)) for split in ("train", "val")}
-    best, curves = tune(validation_losses(plan, splits), start, rates, momenta)
-    images = len(splits["train"].images[: plan.train.overfit])
-    by_setting = {setting(each, images, plan.train.seeds[0]): values for each, values in curves.items()}
-    tuning_table.write(paths.tuning_file(plan.cell), by_setting)
-    print(f"best: {name(best)}; put it into params.yaml")
-    return {name(each): values for each, values in curves.items()}
+    first = trials(tune, of.train.optimizer, tune.options.get(of.loss, {}))
+    with processes.together(devices.prepare(of.train)):
+        best = search(first, lambda trial: momenta(tune, trial), score)
+    if not processes.is_first():
+        return
+    chosen: dict[str, Any] = {}
+    if score(best) > 0:
+        optimizer = best.optimizer.model_dump(include={"lr", "momentum", "weight_decay"})
+        chosen = {"trial": numbers[best], "optimizer": optimizer, "loss": dict(best.options)}
+        rates = [trial.optimizer.lr for trial in first]
+        at_end = len(set(rates)) > 1 and best.optimizer.lr in (min(rates), max(rates))
+        settings = ", ".join(f"{name} {value:g}" for name, value in (*optimizer.items(), *best.options))
+        remark = "; no rate beyond that was tried: widen tune.lr" if at_end else ""
+        print(f"{of.cell}: best of {len(numbers)} trials: {settings}{remark}")
+    else:
+        print(f"{of.cell}: nothing learned in any of {len(numbers)} trials; the settings stay as they are")
+    with atomic_folder(paths.TUNE / of.cell.path) as folder:
+        tuning_table.write(folder, tried, curves, chosen)
 
 
-def setting(optimizer: Optimizer, images: int, seed: int) -> tuning_table.Setting:
-    """What was tried, as the table has it."""
-    momentum = optimizer.momentum if isinstance(optimizer, SGD) else None
-    return tuning_table.Setting(optimizer.kind, optimizer.lr, momentum, images, seed)
+def _tried(number: int, trial: Trial, seed: int, progress: Progress) -> Tried:
+    optimizer = trial.optimizer
+    return Tried(
+        number,
+        optimizer.kind,
+        optimizer.lr,
+        optimizer.momentum if isinstance(optimizer, SGD) else None,
+        optimizer.weight_decay,
+        json.dumps(dict(trial.options), sort_keys=True),
+        seed,
+        None if progress.diverged else round(progress.kept_miou, DIGITS),
+    )
 
 
-def name(optimizer: Optimizer) -> str:
-    """What is tuned, in words."""
-    return str(setting(optimizer, 0, 0))
+def _between(low: float, high: float, place: float) -> float:
+    """The value at a place from 0 to 1 on the logarithmic scale from `low` to `high`."""
+    return _rounded(low * (high / low) ** place)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _radical_inverse(index: int, base: int) -> float:
+    """The digits of `index` in a base, mirrored at the point: the coordinate of a Halton sequence."""
+    value, weight = 0.0, 1.0
+    while index:
+        weight /= base
+        index, digit = divmod(index, base)
+        value += digit * weight
+    return value

@@ -91,20 +91,6 @@ def miou_curves(histories: Histories) -> Figure:
     return figure
 
 
-@styled
-def tuning_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
-    """Validation loss by epoch, one line for each setting tried; one that diverged at once has none."""
-    figure = new_figure(HALF, 3.4)
-    axes = figure.add_subplot(1, 1, 1, xlabel="epoch", ylabel="validation loss")
-    for (label, values), look in zip(curves.items(), looks(list(curves)).values(), strict=True):
-        axes.plot(
-            range(1, len(values) + 1), values, color=look.colour, ls=look.dash, marker=look.marker, ms=4, label=label
-        )
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    legend_below(figure, ncols=2)
-    return figure
-
-
 _SPLITS = ("train", "val")
 
 

@@ -1,0 +1,135 @@
+"""Add seeds until it is decided which loss is best: `python -m pipeline.decide`, or `losslab decide`, or `make decide`.
+
+A race. Each round runs the pipeline up to `compare`, reads its verdicts, and gives one more seed to each loss that is
+still in the race, in `grid.seeds` of params.yaml. A loss that is worse than another gets no more. All that is known
+lies in params.yaml and in DVC's outputs: killed at any moment, it goes on where it was, and a clone of what it ends
+with reproduces that by `dvc repro`.
+"""
+
+import argparse
+import itertools
+import math
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+
+from losslab.__main__ import add_decide_options
+from losslab.errors import InputError, exit_on_error
+from losslab.results import paths
+from losslab.results.files import atomic_file
+from losslab.results.standings import Verdict, read_verdicts
+from losslab.settings import params, yaml_edit
+from losslab.settings.params import PARAMS, Params
+from losslab.settings.plans import Cell, ReportPlan, seeds_of
+from pipeline import dvc, end_with_parent, recover, run
+
+TIME = r"([0-9]+(?:\.[0-9]+)?)([hms])"
+UNITS = {"h": 3600, "m": 60, "s": 1}
+OPEN = "undecided"
+"""The verdict that asks for more seeds."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.decide", description=str(__doc__).split(":")[0] + ".")
+    add_decide_options(parser)
+    options = parser.parse_args()
+    budget = math.inf if options.budget is None else seconds(options.budget)
+    if options.jobs < 1:
+        raise InputError(f"--jobs: {options.jobs} is not ≥ 1")
+    most = most_seeds(options.most_seeds, params.load().compare.most_seeds)
+    if "MAKELEVEL" in os.environ:
+        end_with_parent()  # of make: a make that was killed ends nothing
+    recover.check_repository()
+    recover.main()
+    begun = time.monotonic()
+    for number in itertools.count(1):
+        started = time.monotonic()
+        run.train_and_evaluate(options.jobs, quiet=number > 1)
+        dvc.show("repro", "compare", quiet=number > 1)
+        settings, verdicts, now = ReportPlan.read().params, read_verdicts(paths.VERDICTS), time.monotonic()
+        said = " | ".join(in_words(verdict, settings) for verdict in verdicts)
+        print(f"round {number}, {now - started:.0f} s: {said}", flush=True)
+        wanted = more_seeds(verdicts, settings, most)
+        if not wanted:
+            break
+        # The first round had all of a cell's seeds to train.
+        expected = (now - started) / (len(settings.train.seeds) if number == 1 else 1)
+        if now - begun + expected > budget:
+            print(f"another round would go beyond --budget {options.budget}: run it again to go on")
+            break
+        write(dict(settings.grid.seeds) | {cell.path.as_posix(): seeds for cell, seeds in wanted.items()})
+    dvc.show("repro")
+
+
+def most_seeds(wanted: int | None, looks: int) -> int:
+    """How many seeds a loss may have: what is wanted, or as many as the test allows looks for.
+
+    Raises:
+        InputError: more than that are wanted, or none.
+    """
+    if wanted is not None and wanted < 1:
+        raise InputError(f"--most-seeds: {wanted} is not ≥ 1")
+    if wanted is not None and wanted > looks:
+        raise InputError(f"--most-seeds: {wanted} is more than compare.most_seeds, {looks}, which the test allows for")
+    return wanted or looks
+
+
+def more_seeds(verdicts: Sequence[Verdict], settings: Params, most: int) -> dict[Cell, int]:
+    """The cells that are to have more seeds, and how many; none once nothing is open, or all have the `most`.
+
+    Of the losses in a race those go first that have fewer seeds than others, for seeds are compared in pairs.
+    """
+    wanted: dict[Cell, int] = {}
+    for verdict in verdicts:
+        if verdict.verdict == OPEN and len(verdict.contenders) > 1:
+            racing = _seeds(verdict, settings)
+            fewest = min(racing.values())
+            wanted |= {cell: fewest + 1 for cell, seeds in racing.items() if seeds == fewest < most}
+    return wanted
+
+
+def in_words(verdict: Verdict, settings: Params) -> str:
+    """A verdict, in a few words with the seeds that it rests on."""
+    racing = ", ".join(f"{cell.loss} ({seeds})" for cell, seeds in _seeds(verdict, settings).items())
+    said = OPEN if verdict.verdict == OPEN else f"{verdict.leader} is {verdict.verdict}"
+    worse = f"; worse: {', '.join(verdict.worse)}" if verdict.worse else ""
+    where = f"{verdict.dataset} {verdict.network}"
+    return f"{where}: {said}; in the race, with so many seeds: {racing or 'none'}{worse}"
+
+
+def _seeds(verdict: Verdict, settings: Params) -> dict[Cell, int]:
+    """How many seeds each loss has that is still in the race; the leader first."""
+    racing = [Cell(verdict.dataset, verdict.network, loss) for loss in verdict.contenders]
+    return {cell: len(seeds_of(cell, settings.train.seeds, settings.grid)) for cell in racing}
+
+
+def write(seeds: Mapping[str, int]) -> None:
+    """Make `seeds` the `grid.seeds` of params.yaml, and leave all else of it as it is.
+
+    Raises:
+        InputError: that cannot be done.
+    """
+    with PARAMS.open(encoding="utf-8", newline="") as file:
+        before = file.read()
+    try:
+        after = yaml_edit.put(before, "grid", "seeds", seeds)
+    except ValueError as error:
+        raise InputError(f"{PARAMS}: {error}") from None
+    with atomic_file(PARAMS) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write(after)
+
+
+def seconds(text: str) -> float:
+    """A time such as 2h, 90m or 1h30m.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not re.fullmatch(f"({TIME})+", text):
+        raise InputError(f"--budget: {text!r} is no time such as 2h, 90m or 1h30m")
+    return sum(float(number) * UNITS[unit] for number, unit in re.findall(TIME, text))
+
+
+if __name__ == "__main__":
+    exit_on_error(main)
