@@ -185,7 +185,11 @@ def test_nothing_works_before_all_is_checked(project: Project) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs: 10", "epochs: 010", "010 means different things to different readers of YAML; write a number without"),
+        (
+            "epochs: 10",
+            "epochs: 010",
+            "010 means different things to different readers of YAML; write a number without",
+        ),
         ("epochs: 10", "epochs: 0o10", "0o10 means different things"),
         ("epochs: 10", "epochs: 1:30", '1:30 means different things to different readers of YAML; write "1:30" for a'),
         ("epochs: 10", "epochs: 1_000", "1_000 means different things to different readers of YAML; write a number"),
