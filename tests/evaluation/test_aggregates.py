@@ -3,11 +3,17 @@
 import numpy as np
 import pytest
 
+from losslab.data import tensors
+from losslab.evaluation import aggregates
 from losslab.evaluation.aggregates import Counts, Draws, Floats, unweighted
 from losslab.evaluation.metrics import METRICS, compute
 
 OF_BOUNDARIES = {"boundary_f", "hd95"}
 OF_BACKGROUND = {"miou_foreground", "dice_foreground"}
+
+
+def test_background_is_what_the_tensors_call_so() -> None:
+    assert aggregates.BACKGROUND == tensors.BACKGROUND
 
 
 def computed(counts: Counts) -> dict[str, Floats]:

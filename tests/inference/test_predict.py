@@ -17,7 +17,8 @@ from pycocotools import mask as coco_mask
 from safetensors import safe_open
 
 from losslab import networks
-from losslab.data.photos import ORIENTATION, Frame, read_image
+from losslab.data.photos import ORIENTATION, read_image
+from losslab.data.tensors import Frame
 from losslab.inference import model_file
 from losslab.inference.output_names import class_words, find_images
 from losslab.inference.predict import fitted

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from losslab.comparison import convergence
 from losslab.comparison.loss_results import Comparison, LossResult
-from losslab.data.tensors import BACKGROUND
-from losslab.evaluation.aggregates import Floats, class_iou_draws
+from losslab.evaluation.aggregates import BACKGROUND, Floats, class_iou_draws
 from losslab.evaluation.formulas import iou
 from losslab.results.standings import RANKED_BY
 from losslab.settings.plans import ComparePlan

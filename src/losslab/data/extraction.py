@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, NonNegativeInt
 from tqdm import tqdm
 
-from losslab.data.photos import Frame
-from losslab.data.tensors import BACKGROUND, VOID, Array, Writer
+from losslab.data.tensors import BACKGROUND, VOID, Array, Frame, Writer
 from losslab.errors import InputError
 from losslab.results.files import write_json
 from losslab.settings.schema import Count, Section

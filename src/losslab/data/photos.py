@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from losslab.data.tensors import VOID, Array
+from losslab.data.tensors import VOID, Array, Frame
 
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535  # of a JPEG; sums take a step for each row
@@ -35,35 +35,6 @@ BITS_PER_SAMPLE = 258  # TIFF tag
 
 class Unusable(Exception):
     """This image is left out; the message is the reason, one word."""
-
-
-class Frame(NamedTuple):
-    """What images are fitted into, in pixels.
-
-    Args:
-        pad: keep the shape of the image and centre it; else it is stretched. What is added around it is void, and shows
-            the colours of its edge.
-    """
-
-    height: int
-    width: int
-    pad: bool = False
-
-    @classmethod
-    def of(cls, frame: Self | int) -> "Frame":
-        """The frame; a number is the side of a square to stretch to."""
-        return Frame(frame, frame) if isinstance(frame, int) else frame
-
-    def content(self, width: int, height: int) -> tuple[slice, slice]:
-        """Rows and columns that an image of this size gets."""
-        if not self.pad:
-            return slice(0, self.height), slice(0, self.width)
-        scale = min(self.height / height, self.width / width)
-        sides = []
-        for side, room in ((height, self.height), (width, self.width)):
-            own = min(max(round(scale * side), 1), room)
-            sides.append(slice((room - own) // 2, (room - own) // 2 + own))
-        return sides[0], sides[1]
 
 
 def read_image(path: Path, width: int, height: int, frame: Frame | int) -> Array:

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,35 @@ VOID = 255
 
 BACKGROUND = "background"
 """What the class is called that has all that is of no other, where classes exclude each other."""
+
+
+class Frame(NamedTuple):
+    """What images are fitted into, in pixels.
+
+    Args:
+        pad: keep the shape of the image and centre it; else it is stretched. What is added around it is void, and shows
+            the colours of its edge.
+    """
+
+    height: int
+    width: int
+    pad: bool = False
+
+    @classmethod
+    def of(cls, frame: Self | int) -> "Frame":
+        """The frame; a number is the side of a square to stretch to."""
+        return Frame(frame, frame) if isinstance(frame, int) else frame
+
+    def content(self, width: int, height: int) -> tuple[slice, slice]:
+        """Rows and columns that an image of this size gets."""
+        if not self.pad:
+            return slice(0, self.height), slice(0, self.width)
+        scale = min(self.height / height, self.width / width)
+        sides = []
+        for side, room in ((height, self.height), (width, self.width)):
+            own = min(max(round(scale * side), 1), room)
+            sides.append(slice((room - own) // 2, (room - own) // 2 + own))
+        return sides[0], sides[1]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from losslab.data.tensors import BACKGROUND
 from losslab.evaluation.formulas import iou
 from losslab.results.scores import Counts
+
+BACKGROUND = "background"
+"""The class that is no object, as `losslab.data.tensors` has it: what compares scores need not follow that code."""
 
 Floats = NDArray[np.float64]
 Table = NDArray[np.number] | NDArray[np.bool_]

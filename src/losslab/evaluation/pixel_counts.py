@@ -17,9 +17,12 @@ BINS = 128
 
 def pixel_counts(predicted: Tensor, target: Tensor) -> Tensor:
     """Decisions, boolean or 0/1, and truth of 0, 1 and 255, both `[N, C, H, W]` → int64 `[N, C, 4]`: tp, fp, fn, tn."""
-    predicted, known, target = predicted.bool(), target != VOID, target == 1
+    predicted, void, pixels = predicted.bool(), target == VOID, torch.tensor(target.shape[2] * target.shape[3])
+    if void.any():  # most data has none
+        predicted, target, pixels = predicted & ~void, target == 1, (~void).sum((2, 3))
+    target = target.bool()
     tp = (predicted & target).sum((2, 3))
-    positive, true, pixels = (predicted & known).sum((2, 3)), target.sum((2, 3)), known.sum((2, 3))
+    positive, true = predicted.sum((2, 3)), target.sum((2, 3))
     return torch.stack([tp, positive - tp, true - tp, pixels - positive - true + tp], dim=-1)
 
 

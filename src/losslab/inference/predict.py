@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
-from losslab.data.photos import MAX_PIXELS, Frame, Unusable, framed, read_photo
+from losslab.data.photos import MAX_PIXELS, Unusable, framed, read_photo
 from losslab.data.sources.http import Fetcher, Patience
-from losslab.data.tensors import BACKGROUND
+from losslab.data.tensors import BACKGROUND, Frame
 from losslab.errors import InputError
 from losslab.inference import devices, forward, model_file
 from losslab.inference.model_file import Model

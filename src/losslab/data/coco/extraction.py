@@ -11,8 +11,8 @@ import numpy as np
 
 from losslab.data.coco.outlines import rasterise
 from losslab.data.coco.selection import Selected
-from losslab.data.photos import Frame, Unusable, empty_mask, read_image, reduce_mask
-from losslab.data.tensors import VOID, Array
+from losslab.data.photos import Unusable, empty_mask, read_image, reduce_mask
+from losslab.data.tensors import VOID, Array, Frame
 
 VANISHED = "mask_vanishes"
 """The one reason that is the doing of `image_size`, not of the source: such an image is readable."""

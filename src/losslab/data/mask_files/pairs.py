@@ -9,9 +9,9 @@ import msgspec
 
 from losslab.data.extraction import Extracted, FileOptions, SplitImages, write_splits
 from losslab.data.mask_files.label_maps import Labels
-from losslab.data.photos import Frame, Unusable, read_image, reduce_labels
+from losslab.data.photos import Unusable, read_image, reduce_labels
 from losslab.data.splits import read_selection
-from losslab.data.tensors import Array
+from losslab.data.tensors import Array, Frame
 from losslab.data.workers import Workers
 
 

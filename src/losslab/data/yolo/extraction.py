@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from losslab.data.coco.outlines import rasterise
-from losslab.data.photos import Frame, Unusable, empty_mask, read_image, reduce_mask, turned_size
-from losslab.data.tensors import Array
+from losslab.data.photos import Unusable, empty_mask, read_image, reduce_mask, turned_size
+from losslab.data.tensors import Array, Frame
 from losslab.data.yolo.description import Labelled
 from losslab.errors import InputError
 
