@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from tqdm import tqdm
 
 from losslab.comparison import convergence
@@ -38,6 +39,8 @@ class LossResult:
     """What is to be known of these runs."""
     unlearned: list[str] = field(default_factory=list)
     """Classes that some of these runs did not learn."""
+    failed: tuple[int, ...] = ()
+    """Seeds that did not learn a class."""
     rising: list[str] = field(default_factory=list)
     """What else shows that they should have been trained for longer."""
 
@@ -129,8 +132,9 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
         for loss, result in results.items()
         if result.comparable and result.values
     }
-    for loss, unlearned in convergence.unlearned(learned, common[1]).items():
-        results[loss].unlearned = unlearned
+    for loss, failed in convergence.failures(learned).items():
+        results[loss].unlearned = convergence.unlearned(failed, common[1])
+        results[loss].failed = tuple(np.array(tables[loss].seeds)[failed.any(axis=1)].tolist())
     compared.remarks = _lines(plan, results) + _untaught(dataset)
     return compared
 
