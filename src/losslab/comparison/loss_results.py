@@ -132,10 +132,15 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
         for loss, result in results.items()
         if result.comparable and result.values
     }
-    for loss, failed in convergence.failures(learned).items():
+    failures = convergence.failures(learned)
+    untaught = _untaught(dataset)
+    for loss, failed in failures.items():
+        failed[:, [name in untaught for name in common[1]]] = False  # which no longer training would help
         results[loss].unlearned = convergence.unlearned(failed, common[1])
         results[loss].failed = tuple(np.array(tables[loss].seeds)[failed.any(axis=1)].tolist())
-    compared.remarks = _lines(plan, results) + _untaught(dataset)
+    compared.remarks = _lines(plan, results) + [
+        f"{name}: in no training image, so that no loss can learn it" for name in untaught
+    ]
     return compared
 
 
@@ -174,12 +179,11 @@ def _lines(plan: ComparePlan, results: dict[str, LossResult]) -> list[str]:
 
 
 def _untaught(dataset: str) -> list[str]:
-    """A line for each class that the training images lack, as the extraction found."""
+    """The classes that the training images lack, as the extraction found."""
     path = paths.TENSORS / dataset / "extract.json"
     if not path.is_file():
         return []
     try:
-        absent = json.loads(path.read_text(encoding="utf-8")).get("absent_classes", {}).get("train", [])
-        return [f"{name}: in no training image, so that no loss can learn it" for name in absent]
+        return list(json.loads(path.read_text(encoding="utf-8")).get("absent_classes", {}).get("train", []))
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
