@@ -6,6 +6,7 @@ from scored_losses import LOSSES, SEEDS, cell, compare, decided, planned, rows_o
 
 from losslab.errors import InputError
 from losslab.results import paths
+from losslab.results.files import write_json
 
 pytestmark = pytest.mark.usefixtures("scored")
 
@@ -99,3 +100,18 @@ def test_results_of_before_there_were_boundaries_are_one_line() -> None:
     columns = "seed, image, class, threshold, tp, fp, fn, tn"
     with pytest.raises(InputError, match=rf"scores\.csv: not a table of {columns}; remove it and run `dvc repro`"):
         compare()
+
+
+def test_a_class_that_only_the_test_set_has_is_said_and_not_to_be_trained_for_longer() -> None:
+    for loss in LOSSES:
+        runs = simulated(loss)
+        for counts in runs.values():  # every pixel of a star is missed
+            counts[:, 1, 2] += counts[:, 1, 0]
+            counts[:, 1, 0] = 0
+        write(loss, runs)
+    rows, _ = compare()
+    assert {row.convergence for row in rows.values()} == {"star was not learned in 3 of 3 runs"}
+    write_json(paths.TENSORS / "shapes" / "extract.json", {"absent_classes": {"train": ["star"]}})
+    rows, analysed = compare()
+    assert analysed["remarks"] == ["star: in no training image, so that no loss can learn it"]
+    assert {row.convergence for row in rows.values()} == {"ok"}

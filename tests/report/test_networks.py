@@ -29,6 +29,9 @@ def boards(**means: dict[str, float | None]) -> dict[str, list[Standing]]:
     }
 
 
+OTHERS = "The chance that a is the best on average over others like these is over 90 %."
+
+
 def verdicts(**said: str) -> dict[str, Verdict]:
     """Network → verdict, of `leader verdict`."""
     return {
@@ -40,10 +43,13 @@ def verdicts(**said: str) -> dict[str, Verdict]:
     ("said", "sentence"),
     [
         ({"u": "a best", "v": "a best"}, "a is best on 2 of 2 (u and v)."),
-        ({"u": "a best", "v": "b best", "w": "a best"}, "a is best on 2 of 3 (u and w); b is best on 1 of 3 (v)."),
+        (
+            {"u": "a best", "v": "b best", "w": "a best"},
+            f"a is best on 2 of 3 (u and w); b is best on 1 of 3 (v). {OTHERS}",
+        ),
         (
             {"u": "a undecided", "v": "a good enough", "w": "b best"},
-            "b is best on 1 of 3 (w); a is good enough on 1 of 3 (v); it is open on 1 of 3 (u).",
+            f"b is best on 1 of 3 (w); a is good enough on 1 of 3 (v); it is open on 1 of 3 (u). {OTHERS}",
         ),
         ({"u": "a undecided", "v": ""}, "It is open on 2 of 2 (u and v)."),
     ],

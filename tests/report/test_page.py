@@ -15,8 +15,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from losslab.comparison.cases import image_dice
 from losslab.errors import InputError
-from losslab.report import evidence
 from losslab.report import page as report_page
 from losslab.results import paths, scores, tuning_table
 from losslab.results.tuning_table import Point, Tried
@@ -92,7 +92,7 @@ def test_filters_by_class_and_by_disagreement(page: webdriver.Chrome, written: P
     Select(page.find_element(By.NAME, "class")).select_by_index(0)
     Select(page.find_element(By.NAME, "differ")).select_by_value("250")
     tables = [scores.read(written / paths.scores_file(Cell("shapes", "unet", loss))) for loss in ("bce", "dice", "mse")]
-    dice = [evidence.image_dice(table.counts["tuned"])[0] for table in tables]
+    dice = [image_dice(table.counts["tuned"])[0] for table in tables]
     expected = sum(max(d[i] for d in dice) - min(d[i] for d in dice) >= 0.25 for i in range(12))
     assert 0 < expected < 12
     assert f"of {expected}." in page.find_element(By.CSS_SELECTOR, ".position").text

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from losslab.evaluation.aggregates import Floats
 from losslab.results.history import JUDGED_BY, Row
@@ -28,26 +29,26 @@ FLAT = 0.01
 """The most that validation mIoU may rise in that part, mean over seeds."""
 
 
-def unlearned(class_iou: Mapping[str, Floats], classes: Sequence[str]) -> dict[str, list[str]]:
-    """Loss → a remark for each class that some of its runs did not learn.
+def failures(class_iou: Mapping[str, Floats]) -> dict[str, NDArray[np.bool_]]:
+    """Loss → `[S, C]`: which runs did not learn which class.
 
     Args:
         class_iou: loss → test IoU `[S, C]` of each run and class; NaN where the truth has none.
-        classes: their names.
     """
     runs = [values for values in class_iou.values() if len(values)]
     if not runs:
-        return {loss: [] for loss in class_iou}
+        return {loss: np.zeros(values.shape, np.bool_) for loss, values in class_iou.items()}
     best = np.fmax.reduce(np.concatenate(runs), axis=0)  # [C]
-    enough = np.maximum(LEARNED * best, HOPELESS)
-    return {
-        loss: [
-            f"{name} was not learned in {count} of {len(values)} runs"
-            for name, count in zip(classes, (values < enough).sum(axis=0).tolist(), strict=True)
-            if count
-        ]
-        for loss, values in class_iou.items()
-    }
+    return {loss: values < np.maximum(LEARNED * best, HOPELESS) for loss, values in class_iou.items()}
+
+
+def unlearned(failed: NDArray[np.bool_], classes: Sequence[str]) -> list[str]:
+    """A remark for each class that some runs `[S, C]` of a loss did not learn."""
+    return [
+        f"{name} was not learned in {count} of {len(failed)} runs"
+        for name, count in zip(classes, failed.sum(axis=0).tolist(), strict=True)
+        if count
+    ]
 
 
 def curves(rows: Iterable[Row]) -> Curves:

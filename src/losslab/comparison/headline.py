@@ -26,20 +26,6 @@ def write(verdict: Verdict, rows: Sequence[Standing], unconverged: Iterable[str]
     verdict.detail = " ".join(_detail(verdict, board, settings))
 
 
-def over_cells(verdicts: Mapping[str, Verdict]) -> str:
-    """What the verdicts on several data sets or networks, by name, say together."""
-    groups: dict[str, list[str]] = {}
-    for name, verdict in verdicts.items():
-        decided = verdict.leader is not None and verdict.verdict != "undecided"
-        groups.setdefault(f"{verdict.leader} is {verdict.verdict}" if decided else "it is open", []).append(name)
-    # Best before good enough before open, each from many to few.
-    order = sorted(groups, key=lambda text: (text == "it is open", "is best" not in text, -len(groups[text])))
-    text = "; ".join(
-        f"{what} on {len(groups[what])} of {len(verdicts)} ({names(groups[what], 'and')})" for what in order
-    )
-    return f"{text[0].upper()}{text[1:]}." if order[0] == "it is open" else f"{text}."
-
-
 def _first(verdict: Verdict, board: Mapping[str, Standing]) -> str:
     """What to train with, or what would settle it."""
     leader = verdict.leader

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from tqdm import tqdm
 
 from losslab.comparison import convergence
@@ -38,6 +39,8 @@ class LossResult:
     """What is to be known of these runs."""
     unlearned: list[str] = field(default_factory=list)
     """Classes that some of these runs did not learn."""
+    failed: tuple[int, ...] = ()
+    """Seeds that did not learn a class."""
     rising: list[str] = field(default_factory=list)
     """What else shows that they should have been trained for longer."""
 
@@ -129,9 +132,15 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
         for loss, result in results.items()
         if result.comparable and result.values
     }
-    for loss, unlearned in convergence.unlearned(learned, common[1]).items():
-        results[loss].unlearned = unlearned
-    compared.remarks = _lines(plan, results) + _untaught(dataset)
+    failures = convergence.failures(learned)
+    untaught = _untaught(dataset)
+    for loss, failed in failures.items():
+        failed[:, [name in untaught for name in common[1]]] = False  # which no longer training would help
+        results[loss].unlearned = convergence.unlearned(failed, common[1])
+        results[loss].failed = tuple(np.array(tables[loss].seeds)[failed.any(axis=1)].tolist())
+    compared.remarks = _lines(plan, results) + [
+        f"{name}: in no training image, so that no loss can learn it" for name in untaught
+    ]
     return compared
 
 
@@ -170,12 +179,11 @@ def _lines(plan: ComparePlan, results: dict[str, LossResult]) -> list[str]:
 
 
 def _untaught(dataset: str) -> list[str]:
-    """A line for each class that the training images lack, as the extraction found."""
+    """The classes that the training images lack, as the extraction found."""
     path = paths.TENSORS / dataset / "extract.json"
     if not path.is_file():
         return []
     try:
-        absent = json.loads(path.read_text(encoding="utf-8")).get("absent_classes", {}).get("train", [])
-        return [f"{name}: in no training image, so that no loss can learn it" for name in absent]
+        return list(json.loads(path.read_text(encoding="utf-8")).get("absent_classes", {}).get("train", []))
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None

@@ -37,26 +37,29 @@ def decide(compared: Comparison, settings: Compare) -> Verdict:
     }
     seeds = {loss: compared.losses[loss].trained for loss in scores}
     most_seeds = max([settings.most_seeds, *(len(each) for each in seeds.values())])
-    bounds = verification.boundary(settings.confidence, most_seeds)
+    rule = settings.confidence, most_seeds
     worse: dict[str, list[str]] = {}
     for better in reliable:
         for other in scores:
-            if other != better and verification.decided(_paired(scores, seeds, better, other), bounds) > 0:
+            pair = compared.losses[better], compared.losses[other]
+            failed = [any(seed in loss.failed for loss in pair) for seed in common_seeds(seeds, better, other)]
+            if other != better and verification.decided(_paired(scores, seeds, better, other), *rule, failed) > 0:
                 worse.setdefault(other, []).append(better)
     contenders = [loss for loss in reliable if loss not in worse] or list(reliable)
     unreliable = {loss: "; ".join(text) for loss, r in compared.losses.items() if (text := r.unreliable)}
     verdict = Verdict(compared.dataset, compared.network, worse=worse, unreliable=unreliable)
     if not contenders:
         return verdict
-    common = [seed for seed in seeds[contenders[0]] if all(seed in seeds[loss] for loss in contenders)]
+    common = common_seeds(seeds, *contenders)
     means = {loss: scores[loss][0, [seeds[loss].index(s) for s in common]].mean() for loss in contenders}
     contenders.sort(key=lambda loss: -means[loss])
     verdict.contenders, verdict.leader = contenders, contenders[0]
     for loss in reliable:
         if loss != verdict.leader:
             paired = _paired(scores, seeds, verdict.leader, loss)[0]
-            walk = verification.walk(paired, settings.confidence, most_seeds)
-            verdict.against[loss] = Pair(float(100 * paired.mean()) if len(paired) else None, *walk)
+            points = round(float(100 * paired.mean()), 4) if len(paired) else None
+            walk = bool(verification.walked(paired, *rule).any())
+            verdict.against[loss] = Pair(points, int((paired > 0).sum()), int((paired < 0).sum()), walk)
     if len(reliable) > 1 and min(len(seeds[loss]) for loss in reliable) > 1:
         drawn = _draws(reliable, seeds, settings.seed)
         likely = zip(reliable, chances.best(drawn).tolist(), strict=True)
@@ -68,7 +71,7 @@ def decide(compared: Comparison, settings: Compare) -> Verdict:
         verdict.verdict = "good enough"
     if verdict.verdict == "undecided":
         pairs = [_paired(scores, seeds, verdict.leader, loss) for loss in contenders[1:]]
-        verdict.forecast_seeds = forecast(pairs, bounds, settings.margin)
+        verdict.forecast_seeds = forecast(pairs, verification.boundary(*rule), settings.margin)
     return verdict
 
 
@@ -80,9 +83,14 @@ def ranking_scores(result: LossResult, rule: str) -> Floats:
     return values
 
 
+def common_seeds(seeds: Mapping[str, Sequence[int]], *losses: str) -> list[int]:
+    """The seeds that all of these losses have."""
+    return [seed for seed in seeds[losses[0]] if all(seed in seeds[loss] for loss in losses)]
+
+
 def _paired(scores: Mapping[str, Floats], seeds: Mapping[str, Sequence[int]], one: str, other: str) -> Floats:
     """`[1 + resamples, S]`: one loss's values minus another's, over the seeds that both have."""
-    common = [seed for seed in seeds[one] if seed in seeds[other]]
+    common = common_seeds(seeds, one, other)
     first, second = (scores[loss][:, [seeds[loss].index(seed) for seed in common]] for loss in (one, other))
     return first - second
 

@@ -7,14 +7,20 @@ so. The boundary c is the quantile of Student's t with S − 1 degrees of freedo
 that two equal losses are told apart at any of them with probability 1 − confidence (the rule of Pocock, "Group
 sequential methods", 1977, for a variance that is not known). At 0.95 and 16 seeds it falls from 10.6 at three to 3.0.
 
+Runs that did not learn a class lie on another plateau than the others, and three on one plateau have no deviation to
+speak of, whatever the fourth does. Where a pair has such a run among its seeds, it is decided only if the walk agrees:
+a test of wins and losses, which holds whatever the distribution.
+
 No correction over losses is needed to verify which is first: it is enough that each of the others is worse than it
 (Gutmann and Maymin, "Is the selected population the best?", 1987; Hung and Fithian, "Rank verification for exponential
 families", 2019).
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
@@ -63,19 +69,25 @@ def _survival(bounds: Floats) -> float:
     return float(np.trapezoid(survives, states) * ends[0] / (2 * np.sqrt(FIRST_LOOK)))
 
 
-def decided(differences: Floats, bounds: tuple[float, ...]) -> int:
+def decided(differences: Floats, confidence: float, most_seeds: int, failed: Sequence[bool] = ()) -> int:
     """The number of seeds at which a pair was decided for good, negative if the second loss is better; 0: it is open.
 
     Args:
         differences: `[1 + resamples, S]`, the first loss's value minus the second's, seeds in the order they were
             trained in, draw 0 the data as they are.
-        bounds: of `boundary`; seeds beyond it are not looked at.
+        confidence: of all looks together.
+        most_seeds: how many looks there can be; seeds beyond are not looked at.
+        failed: of each seed, whether a run of the pair did not learn a class.
     """
-    seeds = min(differences.shape[1], FIRST_LOOK - 1 + len(bounds))
-    for n, bound in zip(range(FIRST_LOOK, seeds + 1), bounds, strict=False):
-        mean, deviation = differences[0, :n].mean(), standard_error(differences[:, :n])
-        if abs(mean) >= bound * deviation and mean != 0:
-            return n if mean > 0 else -n
+    walk = walked(differences[0], confidence, most_seeds)
+    for seeds, bound in enumerate(boundary(confidence, most_seeds), start=FIRST_LOOK):
+        if seeds > differences.shape[1]:
+            break
+        looked = differences[:, :seeds]
+        mean = looked[0].mean()
+        free = not any(failed[:seeds]) or walk[:seeds].any()
+        if free and mean != 0 and abs(mean) >= bound * standard_error(looked):
+            return seeds if mean > 0 else -seeds
     return 0
 
 
@@ -92,22 +104,22 @@ def image_variance(differences: Floats) -> float:
     return float(means.var()) if len(means) else 0.0
 
 
-def walk(differences: Floats, confidence: float, most_seeds: int) -> tuple[int, int, bool]:
-    """Seeds won, seeds lost, and whether that alone says who is better, whatever the distribution.
+def walked(differences: Floats, confidence: float, most_seeds: int) -> NDArray[np.bool_]:
+    """`[S]`: at which seeds wins and losses alone say which of a pair is better, whatever the distribution.
 
-    A pair is decided where one side has `a` wins and three for each that it lost: 6–0, 9–1 or 12–2 at 0.95. Equal
-    losses, which win or lose each seed by chance, come there with probability 1 − confidence at most.
+    A pair is decided where one side has `walk_start` wins and three for each that it lost: 6–0, 9–1 or 12–2 at 0.95.
+    Equal losses, which win or lose each seed by chance, come there with probability 1 − confidence at most.
 
     Args:
         differences: `[S]`, in the order of the seeds.
         confidence: of all looks together.
         most_seeds: how many looks there can be.
     """
-    wins = np.cumsum(differences > 0)
-    losses = np.cumsum(differences < 0)
-    more, fewer = np.maximum(wins, losses), np.minimum(wins, losses)
-    decided = more >= walk_start(confidence, most_seeds) + 3 * fewer
-    return int((differences > 0).sum()), int((differences < 0).sum()), bool(decided.any())
+    wins, losses = np.cumsum(differences > 0), np.cumsum(differences < 0)
+    decided: NDArray[np.bool_] = np.maximum(wins, losses) >= walk_start(confidence, most_seeds) + 3 * np.minimum(
+        wins, losses
+    )
+    return decided
 
 
 @cache

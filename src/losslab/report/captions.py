@@ -40,7 +40,7 @@ def pictures(evidence: Evidence, rows: int) -> Iterator[Picture]:
     if measured:
         yield Picture(
             "leaderboard",
-            f"Test {RANKING} of every loss: mean over seeds, and interval over seeds and test images."
+            f"Test {RANKING} of every loss: each seed, their mean, and its interval over seeds and test images."
             + (GAIN if e.rule == "tuned" else ""),
             results.leaderboard_dots(e.board),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from losslab.comparison import headline
+from losslab.comparison import overall
 from losslab.results.standings import Standing, Verdict
 
 Boards = Mapping[str, Sequence[Standing]]
@@ -42,7 +42,7 @@ def overview(boards: Boards, verdicts: Mapping[str, Verdict]) -> Overview | None
         ranked = sorted(boards, key=lambda network: -means[loss, network])
         sentence = f"{loss} scores {_and(f'{means[loss, network]:.3f} with {network}' for network in ranked)}."
     else:
-        sentence = headline.over_cells(verdicts)
+        sentence = overall.sentence(verdicts, [row for rows in boards.values() for row in rows])
     detail = [f"{loss} gave no model with {_and(_without(by_loss[loss], boards))}." for loss in partly]
     return Overview(sentence, " ".join(detail), whole + partly, list(boards), cells)
 

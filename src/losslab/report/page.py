@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm import tqdm
 
-from losslab.comparison import headline
+from losslab.comparison import headline, overall
 from losslab.evaluation.metrics import METRICS
 from losslab.report import evidence, networks, provenance
 from losslab.report.captions import pictures
@@ -90,6 +90,13 @@ def _board(shown: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _overall(sections: list[dict[str, Any]]) -> str:
+    """What all data sets with all networks say together."""
+    boards = {f"{d['dataset']} {b['network']}": b for d in sections for b in d["boards"]}
+    rows = [row for board in boards.values() for row in board["ranked"]]
+    return overall.sentence({name: board["verdict"] for name, board in boards.items()}, rows)
+
+
 def _quality(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Percents, and for each loss a cell for each of them."""
     losses: dict[str, list[dict[str, Any]]] = {}
@@ -112,6 +119,7 @@ def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
         sections=sections,
         own=overrides.shown(plan.params),
         recipes=overrides.of_recipes(plan.params),
+        overall=_overall(sections) if len(sections) > 1 else "",
         params=plan.params,
         settings=plan.params.model_dump(mode="json"),
         metrics={name: metric for name, metric in METRICS.items() if name in measured},

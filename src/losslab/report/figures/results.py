@@ -34,7 +34,7 @@ MOST_BARS = 60
 
 @styled
 def leaderboard_dots(results: Sequence[Standing]) -> Figure:
-    """Test mIoU of each loss with its interval by each threshold rule, best at the top; results in that order."""
+    """Test mIoU of each loss with its interval by each threshold rule, and of each seed; results from the top down."""
     measured = [row for row in results if row.metric == RANKED_BY and row.mean is not None]
     ranked = [row for row in measured if row.decisive]
     place = {row.loss: len(ranked) - 1 - i for i, row in enumerate(ranked)}
@@ -46,6 +46,9 @@ def leaderboard_dots(results: Sequence[Standing]) -> Figure:
                 y = place[row.loss] + shift
                 _whisker(axes, y, row.mean, row.low, row.high, PALETTE[0], face, label)
                 if row.decisive:
+                    values = list(row.by_seed.values())
+                    axes.plot(values, [place[row.loss] + 0.36] * len(values), "|", color=INK, ms=7, mew=1.2,
+                              label="each seed" if label else "")  # fmt: skip
                     axes.annotate(RANKING.text(row.mean), (row.high or row.mean or 0, y), (5, 0), va="center",
                                   textcoords="offset points", fontsize=9)  # fmt: skip
                 label = ""
