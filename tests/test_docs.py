@@ -111,7 +111,7 @@ def test_every_file_that_is_named_is_there_or_is_written_by_a_stage(page: Path) 
             is_written = any(whole == out or whole.startswith(f"{out}/") for out in written)
             places = (ROOT / whole, ROOT / "src/losslab" / whole)
             assert is_written or any(place.exists() for place in places), path
-        if re.fullmatch(r"\w+\.py", span):
+        if re.fullmatch(r"\w+\.py", span) and not span.startswith("my_"):
             assert span in modules, span
 
 

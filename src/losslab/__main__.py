@@ -75,6 +75,14 @@ def decide(**_: Any) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "pipeline.decide", *sys.argv[2:]])
 
 
+def init() -> None:
+    """start a comparison in a repository of one's own: pipeline, params.yaml, ignore files, allow-list"""
+    from losslab.settings import starting
+
+    print("\n".join(starting.start(Path())))
+    print("what to compare stands in params.yaml; `losslab check` checks it, `dvc repro` runs it")
+
+
 def losses() -> None:
     """list the kinds of loss: options, defaults, references"""
     from losslab.losses import catalogue
@@ -110,6 +118,7 @@ losslab data export.zip --write --name cells --image-size 128""",
     decide: """\
 losslab decide
 losslab decide --budget 2h --most-seeds 12 --jobs 4""",
+    init: "git init && dvc init && losslab init",
     losses: "losslab losses | less",
     predict: """\
 losslab predict photo.jpg --model results/train/shapes/unet/ce_dice/seed0.safetensors --out masks

@@ -14,7 +14,7 @@ __all__ = ["METRICS", "of_masks"]
 
 
 def of_masks(predicted: Tensor, target: Tensor, boundary_tolerance: float = 2.0) -> dict[str, float]:
-    """Every metric of predicted masks, as the leaderboard has them for one seed; NaN where there is nothing to measure.
+    """Every metric that applies to predicted masks, as the leaderboard has it for one seed; NaN where there is nothing.
 
     Args:
         predicted: boolean `[N, C, H, W]`.
