@@ -46,6 +46,14 @@ def ready(extracted: Project, tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
+def test_weights_that_do_not_fit_the_classes_are_one_line(ready: Project) -> None:
+    ready.set(lambda p: p["losses"]["bce"].update(pos_weight=[1.0, 2.0]))
+    run(ready, "plan")
+    failed = ready.stage("train", "shapes", "unet", "bce")
+    line = "error: params.yaml: losses.bce: 2 weights are given: [1.0, 2.0]; this data set needs 5"
+    assert (failed.returncode, failed.stderr.splitlines()[-1]) == (1, line)
+
+
 def test_a_diverged_run_is_recorded_and_the_others_go_on(ready: Project) -> None:
     # Every seed of both losses; a learning rate so high that the weights overflow.
     ready.set(lambda p: p["train"].update(optimizer={"kind": "sgd", "lr": 1e30}, schedule="constant"))

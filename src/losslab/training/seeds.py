@@ -10,6 +10,7 @@ from torch import nn
 
 from losslab import losses, networks
 from losslab.data import tensors
+from losslab.errors import InputError
 from losslab.inference import devices, model_file
 from losslab.inference.forward import Normalisation
 from losslab.losses import Loss
@@ -60,6 +61,7 @@ def trained(plan: TrainPlan, on_epoch: OnEpoch) -> tuple[list[tuple[Run, Progres
 
         same = None if plan.drawn else start(splits["train"])
         loss = loss_for(splits["train"], plan.loss_spec)
+        _check_options(loss, len(classes), cell.loss)
         done: list[tuple[Run, Progress, Normalisation]] = []
         for run in runs.of(plan):
             build_network, data = same or start(splits["train"].drawn(plan.drawn, run.seed))
@@ -76,6 +78,19 @@ def trained(plan: TrainPlan, on_epoch: OnEpoch) -> tuple[list[tuple[Run, Progres
         "image_size": list(splits["train"].images.shape[2:]),
         "padded": splits["train"].padded,
     }
+
+
+def _check_options(loss: Loss, classes: int, name: str) -> None:
+    """Ask a loss for a value before anything is trained: how many classes there are, options alone do not say.
+
+    Raises:
+        InputError: an option, such as a list of weights, does not fit the data set.
+    """
+    planes = torch.zeros(1, classes, 16, 16)
+    try:
+        loss(planes, planes)
+    except ValueError as error:
+        raise InputError(f"params.yaml: losses.{name}: {error}") from None
 
 
 def _keep(run: Run, epochs: int, device: str, on_epoch: OnEpoch, progress: Progress) -> None:
