@@ -38,7 +38,7 @@ class Tried(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Validation after one epoch: the metric is `loss` or `miou_tuned`."""
+    """Validation after one epoch: the metric is `loss`, or one of `history.JUDGED_BY`."""
 
     trial: int
     seed: int

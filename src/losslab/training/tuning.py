@@ -15,7 +15,7 @@ import numpy as np
 from losslab.inference import devices
 from losslab.results import paths, tuning_table
 from losslab.results.files import atomic_folder
-from losslab.results.history import Row
+from losslab.results.history import JUDGED_BY, Row
 from losslab.results.runs import Run
 from losslab.results.tuning_table import Point, Tried
 from losslab.settings.params import SGD, AdamW, Tune
@@ -99,7 +99,7 @@ def run(plan: TunePlan, on_epoch: Callable[[int, Run, Sequence[Row], str], objec
                 Point(number, row.seed, row.epoch, row.metric, row.value)
                 for _, progress in done
                 for row in progress.rows
-                if row.split == "val" and row.metric in ("loss", "miou_tuned")
+                if row.split == "val" and row.metric in ("loss", *JUDGED_BY)
             )
         return processes.from_first(tuning_table.scores(tried)[numbers[trial]])
 

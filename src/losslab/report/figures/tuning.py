@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from losslab.evaluation.metrics import METRICS
 from losslab.report.figures.style import HALF, legend_below, looks, new_figure, styled
+from losslab.results.history import JUDGED_BY
 from losslab.results.tuning_table import Tuning
 
 VALIDATION = f"validation {METRICS['miou'].title}"
@@ -55,7 +56,7 @@ def by_epoch(tuning: Tuning) -> Figure:
     for (trial, label), look in zip(labels.items(), looks(list(labels.values())).values(), strict=True):
         values: dict[int, list[float]] = {}
         for point in tuning.curves:
-            if (point.trial, point.metric) == (trial, "miou_tuned"):
+            if point.trial == trial and point.metric in JUDGED_BY:
                 values.setdefault(point.epoch, []).append(point.value)
         axes.plot(
             list(values), [np.mean(each) for each in values.values()],
