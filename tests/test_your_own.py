@@ -38,7 +38,7 @@ def shell(root: Path, installed: Path, command: str) -> subprocess.CompletedProc
     env = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
     env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "PYTHONPATH": str(installed)}
     env |= {"LOSSLAB_MLFLOW": "off", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, shell=True, cwd=root, env=env, capture_output=True, text=True, timeout=900)
+    return subprocess.run(command, shell=True, cwd=root, env=env, capture_output=True, text=True, timeout=1500)
 
 
 def run(root: Path, installed: Path, command: str) -> str:
@@ -63,6 +63,7 @@ def test_the_wheel_has_what_init_writes_and_it_is_losslab_s_own(installed: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_page_ends_in_a_report(tmp_path: Path, installed: Path, shapes: Path) -> None:
     [start] = blocks("A repository")
     for command in start.splitlines():

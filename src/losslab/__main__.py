@@ -25,7 +25,27 @@ def check() -> None:
     print(f"{params.PARAMS}: correct; {runs} runs in the grid")
     if sentence := overrides.of_recipes(settings):
         print(sentence)
+    _build({name: settings.networks[name] for name in settings.grid.networks})
     _examine({name: settings.losses[name] for name in settings.grid.losses})
+
+
+def _build(specs: dict[str, dict[str, Any]]) -> None:
+    """Say what is guessed of each network from elsewhere, and try it.
+
+    Raises:
+        InputError: one of them does not do.
+    """
+    import torch
+
+    from losslab import networks
+
+    for name, spec in specs.items():
+        if ":" in spec["kind"]:
+            print(f"\nnetworks.{name}: {json.dumps(spec)}")
+            network = networks.registry.build(spec, in_channels=3, classes=2)
+            network(torch.zeros(2, 3, 64, 64))
+            size = sum(parameter.numel() for parameter in network.parameters())
+            print(f"  ok    images [2, 3, 64, 64] to logits [2, 2, 64, 64]: {size:,} parameters")
 
 
 def _examine(specs: dict[str, dict[str, Any]]) -> None:

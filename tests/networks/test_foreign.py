@@ -8,9 +8,12 @@ from typing import Any
 import own_code
 import pytest
 import torch
+import yaml
+from projects import ROOT
 from pydantic import ValidationError
 from torch import nn
 
+from losslab import __main__ as command_line
 from losslab import networks
 from losslab.errors import InputError
 
@@ -125,7 +128,7 @@ def test_images_are_padded_to_the_multiple_that_it_needs() -> None:
     torch.testing.assert_close(network(images), network.network.head(images))
 
 
-def test_weights_of_the_network_s_own_are_off_unless_given() -> None:
+def test_weights_of_the_network_s_own_are_off() -> None:
     spec = {"kind": "shapes_of_output:made"}
     assert networks.registry.complete(spec)["options"] == {
         "weights_backbone": None,
@@ -147,6 +150,11 @@ def test_weights_of_the_network_s_own_are_off_unless_given() -> None:
         ({"kind": "my_nets:Plain", "options": {"n_classes": 3}}, r"options\.n_classes\n.*filled in by losslab; remove"),
         ({"kind": "my_nets:Plain", "classes": "planes"}, r"classes\n.*Plain has no argument 'planes'; it has: n_chann"),
         ({"kind": "my_nets:Plain", "multiple": 0}, r"multiple"),
+        ({"kind": "shapes_of_output:made", "options": {"pretrained": True}}, r"options\.pretrained\n.*no connection"),
+        (
+            {"kind": "shapes_of_output:made", "options": {"weights_backbone": "DEFAULT"}},
+            r"options\.weights_backbone\n.*name the file by `pretrained` beside `options`",
+        ),
         ({"kind": "shapes_of_output:NoClasses"}, r"classes\n.*which argument of NoClasses is the number of classes"),
     ],
 )
@@ -182,6 +190,21 @@ def test_what_cannot_be_built_is_a_line(kind: str, message: str) -> None:
     spec = {"kind": f"shapes_of_output:{kind}", "in_channels": None if kind == "number" else "in_channels"}
     with pytest.raises(InputError, match=message):
         networks.registry.build(spec, in_channels=3, classes=2)
+
+
+def test_check_says_what_is_guessed_and_tries_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    settings["networks"] |= {"mine": {"kind": "my_nets:Plain"}, "bad": {"kind": "shapes_of_output:Raises"}}
+    settings["grid"]["networks"] = ["mine"]
+    Path("params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    command_line.check()
+    said = capsys.readouterr().out
+    assert '\nnetworks.mine: {"kind": "my_nets:Plain", "options": {"width": 8}, "in_channels": "n_channels"' in said
+    assert "\n  ok    images [2, 3, 64, 64] to logits [2, 2, 64, 64]: 258 parameters\n" in said
+    settings["grid"]["networks"] = ["bad"]
+    Path("params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    with pytest.raises(InputError, match="shapes_of_output:Raises cannot be built"):
+        command_line.check()
 
 
 @pytest.mark.slow

@@ -5,12 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-from projects import edit, new_repository
+import yaml
+from projects import ROOT, edit, new_repository
 
 from losslab import networks
 from losslab.inference import model_file
 
+COCO = ROOT.parent / "shared" / "coco_mini"
 OPTIONS = {"kind": "unet", "width": 4, "levels": 2}
 
 
@@ -60,3 +63,36 @@ def test_weights_are_fetched_once_and_trained_from(tmp_path: Path, shapes: Path)
     done = project.run("dvc", "repro")
     assert done.returncode
     assert f"error: {file}: sha256 is {digest}, not aaaa" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_an_encoder_of_another_library_is_compared_with_the_same_from_scratch_on_photographs(tmp_path: Path) -> None:
+    if not COCO.is_dir():
+        pytest.skip(f"{COCO} is not here")
+    page = (ROOT / "docs/your-own.md").read_text(encoding="utf-8").split("## Pretrained weights\n")[1]
+    entries = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    tuned = entries["networks"]["fine_tuned"]
+
+    def change(params: dict[str, Any]) -> None:
+        source = {"annotations": str(COCO), "images": str(COCO), "train": "train2017", "val": "val2017"}
+        wanted = {"test_share": 0.25, "classes": ["person"], "instances": "all", "min_box": 40, "seed": 0}
+        extract = {"image_size": 64, "planes": "binary", "workers": 1}
+        params["datasets"] = {"photos": {"kind": "coco", "download": source | wanted, "extract": extract}}
+        scratch = {key: value for key, value in tuned.items() if key != "pretrained"}
+        params["networks"] = {"scratch": scratch, "fine_tuned": tuned}
+        params["grid"] = {"datasets": ["photos"], "networks": ["scratch", "fine_tuned"], "losses": ["bce"]}
+        params["train"] |= entries["train"] | {"epochs": 2}
+
+    project = new_repository(tmp_path / "project")
+    project.set(change)
+    project.repro()
+    fetched = json.loads((project.root / "data/weights/fine_tuned/source.json").read_text(encoding="utf-8"))
+    assert fetched["source"] == tuned["pretrained"]["source"]
+    report = (project.root / "results/report.html").read_text(encoding="utf-8")
+    assert "photos, scratch" in report
+    assert "photos, fine_tuned" in report
+    mean = model_file.load(
+        project.root / "results/train/photos/fine_tuned/bce/seed0.safetensors", torch.device("cpu")
+    ).normalise.mean
+    assert mean == (127.5,) * 3

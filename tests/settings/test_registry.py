@@ -7,6 +7,7 @@ from loss_cases import NEEDED
 from pydantic import ValidationError
 
 from losslab import losses, networks
+from losslab.settings.schema import explain
 
 
 @pytest.mark.parametrize("kind", losses.KINDS)
@@ -35,6 +36,25 @@ def test_what_the_program_gives_is_no_option() -> None:
     assert complete == {"kind": "munet", "depth": 16, "skip_connections": True}
     with pytest.raises(ValidationError, match="unknown key"):
         networks.registry.complete({"kind": "munet", "classes": 3})
+
+
+@pytest.mark.parametrize(
+    ("axis", "name", "spec", "message"),
+    [
+        ("losses", "dice", {"kind": "mse", "smooth": 1.0}, "losses.dice.smooth: mse has no such option, as "),
+        ("networks", "a", {"kind": "munet", "levels": 3}, "networks.a.levels: munet has no such option, as unet has; "),
+    ],
+)
+def test_an_option_of_a_kind_that_was_replaced_is_named_and_how_it_goes(
+    axis: str, name: str, spec: dict[str, object], message: str
+) -> None:
+    registry = {"losses": losses.registry, "networks": networks.registry}[axis]
+    with pytest.raises(ValidationError) as raised:
+        registry.complete(spec)
+    said = explain(raised.value, "params.yaml", axis, name)
+    option = next(key for key in spec if key != "kind")
+    assert said.startswith(f"params.yaml: {message}")
+    assert said.endswith(f"; remove it; in an experiment, -S '~{axis}.{name}.{option}' does")
 
 
 @pytest.mark.parametrize("spec", [{}, {"kind": None}, {"kind": ["dice"]}, {"kind": "os.system"}])

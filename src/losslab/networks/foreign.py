@@ -34,7 +34,7 @@ CHANNELS = (
 CLASSES = ("classes", "num_classes", "n_classes", "nclasses", "nb_classes", "out_channels", "out_ch", "num_labels")
 """What constructors call the planes of the output."""
 WEIGHTS = ("weights", "weights_backbone", "encoder_weights", "pretrained", "pretrained_backbone")
-"""What constructors call weights that they would fetch from the network: off unless given."""
+"""What constructors call weights that they would fetch from the network: off."""
 
 
 class Spec(Section):
@@ -71,6 +71,10 @@ def complete(spec: Mapping[str, Any], named: Any) -> dict[str, Any]:
         message = f"say which argument of {named.__name__} is the number of classes; it has: {', '.join(known)}"
         raise invalid("classes", message, None)
     given = [name for name in (checked["in_channels"], checked["classes"]) if name is not None]
+    for name in WEIGHTS:
+        if options.get(name) is True or isinstance(options.get(name), str):
+            message = "training opens no connection; name the file by `pretrained` beside `options`, with its sha256"
+            raise invalid(f"options.{name}", message, options[name])
     offline: dict[str, Any] = {
         name: False if known[name].default is False else None for name in WEIGHTS if name in known
     }

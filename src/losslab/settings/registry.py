@@ -9,7 +9,7 @@ the package's kinds are; the package's `adapter` makes the rest fit.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib import import_module
@@ -18,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast, get_type_hints
 from pydantic import BaseModel, create_model
 
 from losslab.errors import did_you_mean
-from losslab.settings import allowed
+from losslab.settings import allowed, signature
 from losslab.settings.schema import Section, invalid
 
 T = TypeVar("T")
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 class Adapter(Protocol):
     """A module that makes classes and functions from elsewhere fit a package."""
+
+    Spec: type[Section]
+    """What params.yaml may say of one."""
 
     def complete(self, spec: Mapping[str, Any], named: Any) -> dict[str, Any]:
         """`spec` checked, with defaults and guesses filled in, for the object that its kind names."""
@@ -102,6 +105,7 @@ class Registry(Generic[T]):
             pydantic.ValidationError: as `check`.
         """
         optional: dict[str, Any] = {key: (section | None, None) for key, section in self.common.items()}
+        self._refuse_left_over(spec)
         common = create_model("Common", **optional).model_validate({key: spec.get(key) for key in self.common})
         beside = {key: value for key, value in common.model_dump(mode="json").items() if value is not None}
         spec = self._of_kind(spec)
@@ -110,6 +114,31 @@ class Registry(Generic[T]):
             return adapter.complete(spec, named) | beside
         options = self._plain(self.check(spec))
         return {"kind": spec["kind"], **options} | beside
+
+    def _refuse_left_over(self, spec: Mapping[str, Any]) -> None:
+        """Refuse an option that other kinds have, as is left over when a kind is replaced, for an experiment say.
+
+        Raises:
+            pydantic.ValidationError: names these kinds, and how the option is removed.
+        """
+        kind = spec.get("kind")
+        if not isinstance(kind, str) or not (allowed.is_import_path(kind) or kind in self.kinds):
+            return
+        unknown = [key for key in self._of_kind(spec) if key not in self._keys_of(kind)]
+        for key in unknown:
+            if having := [other for other in self.kinds if key in self._options_of(other)]:
+                which = f"{having[0]} has" if len(having) == 1 else f"{len(having)} other kinds have"
+                removed = "remove it; in an experiment, -S '~{path}' does"
+                raise invalid(key, f"{kind} has no such option, as {which}; {removed}", spec[key])
+
+    def _keys_of(self, kind: str) -> Collection[str]:
+        """What may stand in a spec of a kind."""
+        if adapted := self._adapted(kind):
+            return {*adapted[0].Spec.model_fields, *(signature.parameters(adapted[1]) or ())}
+        return {"kind", "options", *self._options_of(kind)}
+
+    def _options_of(self, kind: str) -> Collection[str]:
+        return _schema(self.resolve(kind), self.given).model_fields  # type: ignore[arg-type]
 
     def _of_kind(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in spec.items() if key not in self.common}

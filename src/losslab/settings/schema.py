@@ -68,7 +68,7 @@ def explain(error: ValidationError, source: str, *prefix: str) -> str:
     lines = []
     for detail in error.errors(include_url=False):
         path = ".".join(str(part) for part in (*prefix, *detail["loc"]))
-        lines.append(f"{source}: {path}: {_message(detail)}")
+        lines.append(f"{source}: {path}: {_message(detail).replace('{path}', path)}")
     return "\n".join(lines)
 
 
