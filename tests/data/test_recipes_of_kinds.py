@@ -10,6 +10,7 @@ import pytest
 import yaml
 from cifar_world import archive
 from flowers_world import folder
+from layouts_world import cityscapes, pets, voc
 from mask_world import carvana
 from projects import ROOT
 from recipe_world import replay
@@ -31,6 +32,15 @@ def flowers(dataset: dict[str, Any], path: Path) -> None:
     dataset["extract"] |= {"image_size": 32, "workers": 1}
 
 
+def in_the_layout_of(make: Callable[[Path], None], below: str = "") -> Callable[[dict[str, Any], Path], None]:
+    def stand_in(dataset: dict[str, Any], path: Path) -> None:
+        make(path / below)
+        dataset["download"] = {k: v for k, v in dataset["download"].items() if k != "masks"} | {"images": str(path)}
+        dataset["extract"] |= {"image_size": 32, "workers": 1}
+
+    return stand_in
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "stand_in", "options"),
@@ -39,6 +49,9 @@ def flowers(dataset: dict[str, Any], path: Path) -> None:
         ("carvana_unet_cpu", photographs, {"width": 4}),
         ("cifar_colour", pictures, {}),
         ("flowers_deeplab", flowers, {}),
+        ("voc_2012", in_the_layout_of(voc, "VOCdevkit/VOC2012"), {"width": 4, "levels": 2}),
+        ("cityscapes", in_the_layout_of(cityscapes), {"width": 4, "levels": 2}),
+        ("oxford_pets", in_the_layout_of(pets), {"width": 4, "levels": 2}),
     ],
 )
 def test_a_recipe_runs_end_to_end(

@@ -1,7 +1,11 @@
 """Classes as pictures: colours, masks with a palette, overlays on photographs."""
 
+from typing import Any
+
+import kornia
 import numpy as np
 import pytest
+import torch
 
 from losslab.inference.overlays import (
     GREEN,
@@ -34,6 +38,25 @@ def test_no_two_classes_have_one_colour(colours: list[tuple[int, int, int]]) -> 
 def test_a_class_keeps_its_colour_whatever_others_there_are() -> None:
     assert class_colours(3) == [ORANGE, SKY_BLUE, GREEN]
     assert class_colours(12)[:7] == list(OKABE_ITO)
+
+
+@pytest.mark.parametrize(
+    "cones",
+    [
+        np.eye(3),
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    ],
+    ids=["all cones", "no red cones", "no green cones"],
+)
+def test_twenty_classes_are_told_apart_by_every_eye(cones: Any) -> None:
+    """In CIELAB, where a distance of 2 is just seen; by the simulation of Machado, Oliveira and Fernandes (2009)."""
+    colours = torch.tensor(class_colours(20), dtype=torch.float64).T.reshape(1, 3, 1, 20) / 255
+    linear = kornia.color.rgb_to_linear_rgb(colours)
+    seen = torch.einsum("ij,bjhw->bihw", torch.as_tensor(np.asarray(cones)), linear).clamp(0, 1)
+    lab = kornia.color.rgb_to_lab(kornia.color.linear_rgb_to_rgb(seen))[0, :, 0].T
+    apart = torch.cdist(lab, lab) + 1000 * torch.eye(20, dtype=torch.float64)
+    assert apart.min() > 15
 
 
 def test_an_overlay_has_borders_in_full_colour_and_the_inside_over_grey() -> None:

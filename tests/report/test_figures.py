@@ -1,5 +1,6 @@
 """Figures: the same bytes for the same numbers, on light and dark, and whatever is lacking."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,46 @@ def test_colours_stand_out_from_white_and_from_the_dark_page() -> None:
             assert (light + 0.05) / (dark + 0.05) >= 2.95, (colour, ground)
 
 
+def class_rows(count: int, losses: tuple[str, ...] = ("a", "b")) -> list[dict[str, Any]]:
+    return [{"loss": loss, "class": f"c{i}", **numbers(i / count)} for i in range(count) for loss in losses]
+
+
+def test_three_hundred_classes_make_a_figure_of_a_page_and_say_what_is_left_out() -> None:
+    figure = results.class_scores(class_rows(300), ["a", "b"])
+    assert figure.get_figheight() < 13
+    assert len(figure.axes[0].get_yticklabels()) == 60
+    assert "the 60 of 300 classes on which losses differ most" in figure.axes[1].get_ylabel()
+
+
+def test_the_classes_that_are_kept_are_those_on_which_losses_differ() -> None:
+    rows = class_rows(100)
+    for row in rows:
+        row["mean"] = 0.9 if row["class"] == "c77" and row["loss"] == "a" else 0.5
+    kept = [label.get_text() for label in results.class_scores(rows, ["a", "b"]).axes[0].get_yticklabels()]
+    assert "c77" in kept
+
+
+@pytest.mark.parametrize("name", ["a class whose name goes on and on", "c"])
+def test_names_of_classes_do_not_overlap(name: str) -> None:
+    names = [f"{name}{k}" for k in range(12)]
+    rows = [{"loss": "a", "class": each, **numbers()} for each in names]
+    figure = results.class_scores(rows, ["a"])
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    turned = figure.axes[0].get_xticklabels()[0].get_rotation() > 0
+    assert turned == (len(name) > 5)
+    if not turned:
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert all(len(label.get_text()) <= 22 for label in figure.axes[0].get_xticklabels())
+
+
+@pytest.mark.filterwarnings("error")
+def test_chinese_japanese_and_korean_names_are_drawn(tmp_path: Path) -> None:
+    rows = [{"loss": "a", "class": name, **numbers()} for name in ("汽车", "自転車", "사람")]
+    style.save(results.class_scores(rows, ["a"]), tmp_path / "a.png", tmp_path / "a.svg")
+    assert "汽车" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
 def test_an_overlay_colours_right_missed_and_false_pixels() -> None:
     truth, predicted = np.zeros((2, 2, 2), np.bool_), np.zeros((2, 2, 2), np.bool_)
     truth[0, 0] = True  # class 0 in the upper row
@@ -131,8 +172,8 @@ def test_a_class_overlay_leaves_the_background_as_it_was() -> None:
     mask[0, 2:6, 2:6] = True
     painted = images.class_overlay(picture, mask)
     assert (painted[~mask[0]] == 77).all()
-    assert tuple(painted[2, 2]) == (0, 114, 178), "the outline in full"
-    assert tuple(painted[3, 3]) not in {(77, 77, 77), (0, 114, 178)}, "the inside translucent"
+    assert tuple(painted[2, 2]) == overlays.ORANGE, "the outline in full"
+    assert tuple(painted[3, 3]) not in {(77, 77, 77), overlays.ORANGE}, "the inside translucent"
 
 
 def test_the_cells_of_a_grid_stand_in_their_rows_and_columns(tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ def test_filters_by_class_and_by_disagreement(page: webdriver.Chrome, written: P
 def test_the_canvas_shows_every_pixel_as_the_scores_count_it(page: webdriver.Chrome, written: Path) -> None:
     Select(page.find_element(By.NAME, "order")).select_by_value("stored")
     Select(page.find_element(By.NAME, "seed")).select_by_value("1")
+    assert page.find_element(By.NAME, "view").get_attribute("value") == "overlay"
+    Select(page.find_element(By.NAME, "view")).select_by_value("outcome")
     page.find_element(By.CSS_SELECTOR, ".film button[data-index='5']").click()
     drawn(page, "test5")
     cells = page.execute_script(

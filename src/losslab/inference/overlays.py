@@ -3,8 +3,8 @@
 In go photographs, uint8 `[H, W, 3]`, and class numbers, uint8 `[H, W]`: from 1 in the order of the classes, 0 for none.
 """
 
-import colorsys
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,17 @@ ON_PAPER: tuple[RGB, ...] = (
 """The same for lines and text of a report, with grey and violet: what is pale is darkened, so that each stands out from
 white and from black."""
 
+EYES = np.array([
+    [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+])  # fmt: skip
+"""Linear RGB as seen by normal eyes, without red cones, without green ones."""
+XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+"""From linear sRGB to CIE XYZ; white is the sum of each row."""
+
 RIGHT, MISSED, FALSE = GREEN, ORANGE, (204, 40, 120)
 """Pixels that are predicted and true, true alone, and predicted alone."""
 
@@ -32,13 +43,45 @@ PER_ROW = 4
 """Pictures side by side."""
 
 
-def class_colours(count: int) -> list[RGB]:
-    """One for each class: Okabe and Ito's, then hues as far apart as can be."""
-    colours = list(OKABE_ITO)
-    for index in range(len(colours), count):
-        red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.55 + 0.3 * (index % 2), 0.95)
-        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
-    return colours[:count]
+def class_colours(count: int, first: tuple[RGB, ...] = OKABE_ITO) -> list[RGB]:
+    """One for each class: those given, then each as far as can be from all before it, to every kind of eye."""
+    return [*first, *_further(first, max(0, count - len(first)))][:count]
+
+
+@cache
+def _further(first: tuple[RGB, ...], count: int) -> tuple[RGB, ...]:
+    """Colours of a grid that are farthest, in CIELAB, from those chosen before and from white, grey and black, as
+    whoever sees them worst sees them: with normal eyes, without red cones, or without green ones."""
+    steps = np.linspace(0, 255, 12).round().astype(np.uint8)
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    places = _seen(grid)  # [3 kinds of eye, colours, 3]
+
+    def nearness(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
+        apart = np.linalg.norm(places[:, :, None] - _seen(colours)[:, None], axis=-1)  # [eyes, grid, colours]
+        nearest: NDArray[np.float64] = apart.min(axis=(0, 2))
+        return nearest
+
+    distance = nearness(np.array([*first, (255,) * 3, (128,) * 3, (0,) * 3], np.uint8))
+    chosen = []
+    for _ in range(count):
+        best = int(np.argmax(distance.round(6)))
+        chosen.append(grid[best])
+        distance = np.minimum(distance, nearness(grid[best : best + 1]))
+    return tuple((int(r), int(g), int(b)) for r, g, b in chosen)
+
+
+def _seen(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """sRGB `[n, 3]` → CIELAB `[3, n, 3]`, as seen by normal eyes, and without red or green cones.
+
+    Reference: Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision
+    deficiency", 2009, severity 1.
+    """
+    values = colours / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.einsum("eij,nj->eni", EYES, linear), 0, 1)
+    xyz = np.einsum("ij,enj->eni", XYZ, seen) / XYZ.sum(axis=1)
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
 
 
 def mask_image(numbers: ClassNumbers, classes: int) -> Image.Image:

@@ -15,9 +15,9 @@ from PIL import Image
 
 from losslab.data import tensors
 from losslab.evaluation.metrics import METRICS
-from losslab.inference.overlays import FALSE, MISSED, RIGHT
+from losslab.inference.overlays import FALSE, MISSED, RIGHT, class_colours
 from losslab.report.evidence import Evidence
-from losslab.report.figures.style import PALETTE, looks
+from losslab.report.figures.style import looks
 
 Bytes = NDArray[np.uint8]
 
@@ -69,7 +69,10 @@ def _document(
         "columns": _columns(len(chosen)),
         "total": len(test.ids),
         "ids": [test.ids[i] for i in chosen],
-        "classes": [{"name": name, "colour": PALETTE[c % len(PALETTE)]} for c, name in enumerate(evidence.shown_names)],
+        "classes": [
+            {"name": name, "colour": f"#{r:02x}{g:02x}{b:02x}"}
+            for name, (r, g, b) in zip(evidence.shown_names, class_colours(len(evidence.shown_names)), strict=True)
+        ],
         "present": [np.flatnonzero(row).tolist() for row in present],
         "outcomes": [["right", RIGHT], ["missed", MISSED], ["false", FALSE]],
         "photographs": atlases[""][0][0],

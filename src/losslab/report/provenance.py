@@ -30,6 +30,7 @@ def data_facts(params: Params, dataset: str) -> dict[str, Any]:
         "size": f"{test.images.shape[3]}×{test.images.shape[2]}",
         "source_images": account.get("source_images"),
         "unreadable": account.get("unreadable", []),
+        "duplicates": account.get("duplicates", []),
         "splits": [
             {
                 "name": name,

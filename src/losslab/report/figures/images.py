@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from losslab.data.tensors import VOID
-from losslab.inference.overlays import FALSE, MISSED, ON_PAPER, RGB, RIGHT, Pixels, overlay
+from losslab.inference.overlays import FALSE, MISSED, RGB, RIGHT, Pixels, class_colours, overlay
 from losslab.report.figures.style import new_figure, save, styled
 
 Masks = NDArray[np.bool_]
@@ -34,7 +34,8 @@ def example_grid(images: Pixels, truth: Pixels, classes: Sequence[str], names: S
     photograph, hatched where it is unknown."""
     pictures = [_picture(image) for image in images]
     painted = [class_overlay(picture, mask) for picture, mask in zip(pictures, truth, strict=True)]
-    shown = {name: _class_colour(c) for c, name in enumerate(classes) if (truth[:, c] == 1).any()}
+    colours = dict(zip(classes, class_colours(len(classes)), strict=True))
+    shown = {name: colours[name] for c, name in enumerate(classes) if (truth[:, c] == 1).any()}
     return _grid({"input": pictures, "truth": painted}, names, shown | _unknown(truth), sideways=True)
 
 
@@ -62,7 +63,7 @@ def class_overlay(picture: Pixels, masks: Pixels) -> Pixels:
     where a plane is 255 and none is 1."""
     numbers = np.arange(1, len(masks) + 1, dtype=np.uint8)[:, None, None]
     present = masks == 1
-    shown = overlay(picture, (present * numbers).max(axis=0), [_class_colour(c) for c in range(len(masks))])
+    shown = overlay(picture, (present * numbers).max(axis=0), class_colours(len(masks)))
     shown[_hatched(masks) & ~present.any(axis=0)] = STRIPE
     return shown
 
@@ -77,10 +78,6 @@ def _hatched(masks: Pixels) -> Masks:
     rows, columns = np.indices(masks.shape[1:])
     stripes: Masks = (masks == VOID).any(axis=0) & ((rows + columns) % 4 < 2)
     return stripes
-
-
-def _class_colour(c: int) -> RGB:
-    return ON_PAPER[c % len(ON_PAPER)]
 
 
 def _picture(image: Pixels) -> Pixels:

@@ -18,6 +18,7 @@ from losslab.report.figures.style import (
     legend_below,
     looks,
     new_figure,
+    shortened,
     signed,
     styled,
 )
@@ -30,6 +31,8 @@ RANKING = METRICS[RANKED_BY]
 
 MOST_BARS = 60
 """With more bars than this, losses and classes are a table of shades."""
+MOST_ROWS = 60
+"""Classes in such a table: of more, those on which the losses differ most."""
 
 
 @styled
@@ -172,8 +175,9 @@ def confusion_matrix(pixels: NDArray[np.int64], classes: Sequence[str]) -> Figur
     for row, column in np.argwhere(shares >= 0.005) if len(classes) <= 12 else ():
         text, colour = f"{100 * shares[row, column]:.0f}", "black" if shares[row, column] > 0.6 else "white"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-    axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
-    axes.set_yticks(range(len(classes)), classes, fontsize=8)
+    names = [shortened(name) for name in classes]
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.grid(False)
     figure.colorbar(image, label="share of the true class", shrink=0.8)
     return figure
@@ -223,7 +227,11 @@ def _bars(
         )
         axes.bar(x, mean, 0.9 * width, color=look.colour, label=loss)
         axes.errorbar(x, mean, np.maximum([mean - low, high - mean], 0), fmt="none", ecolor=INK, lw=0.9)
-    axes.set_xticks(range(len(names)), labels)
+    labels = [label if "\n" in label else shortened(label) for label in labels]
+    room = 14 * figure.get_figwidth() / max(len(names), 1)  # characters that fit side by side
+    turned = max((len(line) for label in labels for line in label.split("\n")), default=0) > room
+    how: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if turned else {}
+    axes.set_xticks(range(len(names)), labels, **how)
     axes.tick_params(axis="x", length=0)
     axes.set_ylim(0, 1)
     axes.grid(False, axis="x")
@@ -233,12 +241,19 @@ def _bars(
 
 def _shades(classes: Sequence[Record], losses: Sequence[str], names: Sequence[str], rule: str) -> Figure:
     mean = {(row["loss"], row["class"]): row["mean"] for row in classes}
-    table = np.array([[mean.get((loss, name), np.nan) for loss in losses] for name in names], float)
+    table = np.array([[mean.get((loss, name)) for loss in losses] for name in names], float)
+    title = f"test IoU, {rule}"
+    if len(names) > MOST_ROWS:
+        ends = [np.where(np.isnan(table), worst, table) for worst in (-np.inf, np.inf)]
+        spread = np.nan_to_num(ends[0].max(axis=1) - ends[1].min(axis=1), neginf=-1)
+        kept = np.sort(np.argsort(-spread, kind="stable")[:MOST_ROWS])
+        title += f"; the {MOST_ROWS} of {len(names)} classes on which losses differ most"
+        table, names = table[kept], [names[k] for k in kept]
     figure = new_figure(max(4.5, 2.6 + 0.3 * len(losses)), 1.2 + 0.17 * len(names))
     axes = figure.add_subplot()
     image = axes.imshow(table, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="none")
     axes.set_xticks(range(len(losses)), losses, rotation=60, ha="right")
-    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_yticks(range(len(names)), [shortened(name) for name in names], fontsize=8)
     axes.grid(False)
-    figure.colorbar(image, label=f"test IoU, {rule}", shrink=min(1.0, 12 / len(names)))
+    figure.colorbar(image, label=title, shrink=min(1.0, 12 / len(names)) if len(title) < 60 else 1.0)
     return figure

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 
 from losslab.inference.overlays import ON_PAPER
 from losslab.results.files import atomic_file
@@ -30,8 +31,31 @@ def signed(points: float) -> str:
     return f"{points:+.1f}".replace("-", "−")
 
 
+def shortened(name: str) -> str:
+    """A name with its end left out where it is long; the table of classes has it whole."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
+LONGEST = 22
+EAST_ASIAN = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Source Han Sans SC", "Source Han Sans",
+    "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans",
+    "Microsoft YaHei", "SimHei", "Yu Gothic", "Malgun Gothic", "Arial Unicode MS",
+)  # fmt: skip
+"""Fonts that have Chinese, Japanese and Korean signs, of which the first that is installed is used for them."""
+LAST_RESORT = "Last Resort High-Efficiency"
+"""Comes with matplotlib: a frame for each sign that no other font has. A browser, which draws an SVG's text by itself,
+shows the sign."""
+
+
+def fonts() -> list[str]:
+    """Font families, each for the signs that those before it lack."""
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *[name for name in EAST_ASIAN if name in installed][:1], LAST_RESORT]
+
+
 STYLE: dict[Any, Any] = {
-    "font.family": ["DejaVu Sans"],
+    "font.family": fonts(),
     "font.size": 10,
     "text.color": INK,
     "axes.labelcolor": INK,
