@@ -224,6 +224,15 @@ def test_what_tuning_tried_stands_in_the_report(here: Path) -> None:
     assert names == {"tuning", "tuning_budget", "tuning_bce", "tuning_dice"}
 
 
+@pytest.mark.parametrize("resample", [True, False])
+def test_the_report_says_where_every_seed_has_training_images_of_its_own(here: Path, resample: bool) -> None:
+    plan = results(here, losses=("bce", "dice"))
+    train = plan.params.train.model_copy(update={"resample": resample})
+    report_page.write(plan.model_copy(update={"params": plan.params.model_copy(update={"train": train})}))
+    said = "Every seed draws its own training images" in paths.REPORT.read_text(encoding="utf-8")
+    assert said == resample
+
+
 def test_a_table_of_tuning_that_is_none_is_named(here: Path) -> None:
     plan = results(here)
     plan = plan.model_copy(update={"params": plan.params.model_copy(update={"tune": Tune(trials=2)})})
