@@ -22,9 +22,9 @@ PLANTED = """
     over = made["dice"] >= 3
     racing, worse = (["dice"], {"bce": ["dice"]}) if over else (racing, {})
     worse |= {"mse": ["dice", "bce"]} if made["dice"] > 1 else {}
-    verdict = {"dataset": "shapes", "network": "unet", "verdict": "best" if over else "undecided", "leader": "dice"}
-    verdict |= {"contenders": racing, "worse": worse, "unreliable": {}, "regret": None, "forecast_seeds": None}
-    write_json(paths.COMPARE / "verdicts.json", [verdict])
+    planted = {"dataset": "shapes", "network": "unet", "verdict": "best" if over else "undecided", "leader": "dice"}
+    planted |= {"contenders": racing, "worse": worse, "unreliable": {}, "regret": None, "forecast_seeds": None}
+    write_json(paths.COMPARE / "verdicts.json", [planted])
 """
 """In place of what `compare` decides: mse is worse with two seeds, bce with three."""
 

@@ -213,14 +213,26 @@ def test_what_tuning_tried_stands_in_the_report(here: Path) -> None:
     for loss in ("bce", "dice"):
         tried = [Tried(n, "adamw", 0.01 * n, None, 0.01, "{}", 1_000_000, n / 4) for n in (1, 2)]
         curves = [Point(n, 1_000_000, epoch, "miou_tuned", n * epoch / 8) for n in (1, 2) for epoch in (1, 2)]
-        tuning_table.write(paths.TUNE / "shapes/unet" / loss, tried, curves, {"trial": 2})
+        tuning_table.write(paths.TUNE / "shapes/unet" / loss, tried, curves, {"trial": 2, "untuned": 1})
     report_page.write(plan)
     text = paths.REPORT.read_text(encoding="utf-8")
     assert "What tuning tried, the same rates for every loss" in text
     assert "(one seed, none of them trained with later)" in text
     assert "Tuning of bce: validation" in text
+    row = re.search(r"<tr><th scope=.row.>(?:<[^>]*>)*dice</th>(.*?)</tr>", text.split("chosen", 1)[1])
+    assert row
+    assert re.findall(r">([^<>]+)<", row[1]) == ["0.250", "0.500", "lr 0.02", "2"]
     names = {path.stem for path in (paths.FIGURES / "shapes/unet").iterdir() if path.stem.startswith("tuning")}
     assert names == {"tuning", "tuning_budget", "tuning_bce", "tuning_dice"}
+
+
+@pytest.mark.parametrize("resample", [True, False])
+def test_the_report_says_where_every_seed_has_training_images_of_its_own(here: Path, resample: bool) -> None:
+    plan = results(here, losses=("bce", "dice"))
+    train = plan.params.train.model_copy(update={"resample": resample})
+    report_page.write(plan.model_copy(update={"params": plan.params.model_copy(update={"train": train})}))
+    said = "Every seed draws its own training images" in paths.REPORT.read_text(encoding="utf-8")
+    assert said == resample
 
 
 def test_a_table_of_tuning_that_is_none_is_named(here: Path) -> None:

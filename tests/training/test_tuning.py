@@ -121,6 +121,7 @@ def test_what_is_best_on_validation_is_what_train_takes(
     ]  # fmt: skip
     assert [row.val_miou for row in found.tried if row.trial == 2] == [None, None]
     assert found.scores[2] == 0
+    assert found.untuned is None, "the rate of params.yaml was not among them"
     assert found.chosen == max(found.scores, key=lambda trial: found.scores[trial])
     # The mean over seeds of each one's best epoch, which is the one that is kept.
     best = [
@@ -168,6 +169,15 @@ def test_what_was_tried_is_not_tried_again(ready: Project, monkeypatch: pytest.M
     assert sorted((ready.root / "checkpoints").iterdir()) == checkpoints
     assert [path.stat().st_mtime_ns for path in checkpoints] == before
     assert (ready.root / "results/tune/shapes/unet/bce/curves.csv").read_bytes() == content
+
+
+def test_the_settings_of_params_are_known_among_the_trials(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready.set(lambda p: p.update(tune={"trials": 3}))
+    run(monkeypatch, tune)
+    found = tuning_table.read(ready.root / "results/tune/shapes/unet/bce")
+    assert found is not None
+    assert found.untuned == 2
+    assert [row.lr for row in found.tried] == [0.005, 0.05, 0.5]
 
 
 def test_with_no_trials_the_stage_leaves_the_settings_and_imports_no_torch(ready: Project) -> None:

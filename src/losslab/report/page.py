@@ -84,6 +84,7 @@ def _board(shown: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
         "rules": [rule for rule in RULES if any(row.threshold == rule for row in shown.board)],
         "cells": {(row.loss, row.metric, row.threshold): row for row in shown.board},
         "chances": {loss: (chance, headline.chance(chance)) for loss, chance in shown.verdict.chances.items()},
+        "tuning": shown.tuning,
         "quality": _quality(shown.analysis.get("time_to_quality") or []),
         "colours": {loss: look.colour for loss, look in style.looks(shown.losses).items()},
         "figures": drawn,

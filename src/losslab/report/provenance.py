@@ -29,6 +29,7 @@ def data_facts(params: Params, dataset: str) -> dict[str, Any]:
     return {
         "size": f"{test.images.shape[3]}×{test.images.shape[2]}",
         "source_images": account.get("source_images"),
+        "resampled": params.train.resample,
         "unreadable": account.get("unreadable", []),
         "duplicates": account.get("duplicates", []),
         "splits": [

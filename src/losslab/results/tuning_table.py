@@ -49,11 +49,14 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Tuning:
-    """All that was tried for one loss, in order, and which trial was chosen, if one was."""
+    """All that was tried for one loss, in order; which trial was chosen, and which had the settings of params.yaml."""
 
     tried: list[Tried]
     curves: list[Point]
     chosen: int | None
+    """None where all diverged."""
+    untuned: int | None
+    """None where those settings were not among what was tried."""
 
     @property
     def scores(self) -> dict[int, float]:
@@ -106,7 +109,7 @@ def read(folder: Path) -> Tuning | None:
             Point(int(trial), int(seed), int(epoch), metric, float(value))
             for trial, seed, epoch, metric, value in tables.read(folder / CURVES, Point._fields)
         ]
-        return Tuning(tried, curves, chosen.get("trial"))
+        return Tuning(tried, curves, chosen.get("trial"), chosen.get("untuned"))
     except ValueError as error:
         raise tables.damaged(folder / TRIALS, error) from None
 

@@ -112,6 +112,7 @@ def run(plan: TunePlan, on_epoch: Callable[[int, Run, Sequence[Row], str], objec
     if score(best) > 0:
         optimizer = best.optimizer.model_dump(include={"lr", "momentum", "weight_decay"})
         chosen = {"trial": numbers[best], "optimizer": optimizer, "loss": dict(best.options)}
+        chosen["untuned"] = numbers.get(Trial(of.train.optimizer))
         rates = [trial.optimizer.lr for trial in first]
         at_end = len(set(rates)) > 1 and best.optimizer.lr in (min(rates), max(rates))
         settings = ", ".join(f"{name} {value:g}" for name, value in (*optimizer.items(), *best.options))
