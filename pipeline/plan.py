@@ -159,7 +159,8 @@ def _search(settings: Params, of: TrainPlan) -> dict[str, Any]:
     free = (seed for seed in itertools.count(FIRST_TUNING_SEED) if seed not in settings.train.seeds)
     train = of.train.model_copy(update={"seeds": tuple(itertools.islice(free, settings.tune.seeds))})
     options = {of.loss: settings.tune.options.get(of.loss, {})} if settings.tune.options else {}
-    tune = settings.tune.model_copy(update={"options": options})
+    rates = settings.tune.rates(settings.train.optimizer.lr)  # the same for a loss that has a rate of its own
+    tune = settings.tune.model_copy(update={"options": options, "lr": rates})
     return {"tune": tune, "of": of.model_copy(update={"train": train, "tuned": False})}
 
 

@@ -19,6 +19,7 @@ from typing import IO
 from tqdm import tqdm
 
 from losslab.errors import InputError, exit_on_error
+from losslab.settings.overrides import train_of
 from losslab.settings.plans import Cell, ReportPlan, cells, seeds_of
 from pipeline import PROGRESS, dvc, end_with_parent, recover
 
@@ -51,7 +52,7 @@ def train_and_evaluate(jobs: int, quiet: bool = False) -> None:
     out_of_date = dvc.out_of_date()
     waiting = {
         cell: (len(seeds_of(cell, settings.train.seeds, settings.grid)) + settings.tune.trainings)
-        * settings.train.epochs
+        * train_of(settings, cell.loss).epochs
         for cell in cells(settings.grid)
         if not out_of_date.isdisjoint(dvc.of_cell(cell))
     }

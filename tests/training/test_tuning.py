@@ -13,7 +13,7 @@ from losslab.data.tensors import Writer
 from losslab.errors import InputError
 from losslab.results import runs, tuning_table
 from losslab.settings.params import SGD, AdamW, Tune
-from losslab.settings.plans import TrainPlan
+from losslab.settings.plans import TrainPlan, TunePlan
 from losslab.training import tuning
 from losslab.training.tuning import Trial
 from pipeline import plan, train, tune
@@ -178,6 +178,16 @@ def test_the_settings_of_params_are_known_among_the_trials(ready: Project, monke
     assert found is not None
     assert found.untuned == 2
     assert [row.lr for row in found.tried] == [0.005, 0.05, 0.5]
+
+
+def test_a_loss_with_a_rate_of_its_own_meets_the_rates_of_all(ready: Project) -> None:
+    ready.set(lambda p: p.update(tune={"trials": 3}))
+    ready.set(lambda p: p["losses"]["dice"].update(train={"lr": 0.2}))
+    plan.main()
+    bce, dice = (TunePlan.read("shapes", "unet", loss) for loss in ("bce", "dice"))
+    assert bce.tune
+    assert dice.tune
+    assert bce.tune.lr == dice.tune.lr == (0.005, 0.5)
 
 
 def test_with_no_trials_the_stage_leaves_the_settings_and_imports_no_torch(ready: Project) -> None:

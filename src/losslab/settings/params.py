@@ -155,6 +155,10 @@ class Tune(Section):
     momentum: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
     """Momenta of `sgd` that are tried after all that, at the best settings."""
 
+    def rates(self, rate: float) -> tuple[float, float]:
+        """Lowest and highest learning rate, given that of `train.optimizer`."""
+        return self.lr or (rate / 10, rate * 10)
+
     @property
     def trainings(self) -> int:
         """How many trainings that is for a loss, at most."""

@@ -27,8 +27,6 @@ from losslab.training.seeds import OnEpoch, trained
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19)
 DIGITS = 6
 """Significant digits of a value that is tried."""
-SPAN = 10.0
-"""How far below and above the learning rate of `train.optimizer` the search goes where no range is given."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Trial:
 
 def trials(tune: Tune, start: AdamW | SGD, options: Mapping[str, tuple[float, float]]) -> list[Trial]:
     """What is tried first, in order: learning rates, and with them weight decay and the loss's options."""
-    low, high = tune.lr or (start.lr / SPAN, start.lr * SPAN)
+    low, high = tune.rates(start.lr)
     if tune.weight_decay is None and not tune.options:
         places = [0.5] if tune.trials == 1 else np.linspace(0, 1, tune.trials).tolist()
         return [Trial(start.model_copy(update={"lr": _between(low, high, place)})) for place in places]
