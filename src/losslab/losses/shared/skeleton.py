@@ -11,12 +11,20 @@ def soft_skeleton(planes: Tensor, iterations: int, known: Tensor | None = None) 
     Structures up to twice `iterations` pixels wide become lines; of wider ones the inside is missing. Pixels that are
     not `known` are nobody's neighbours, as those outside the image. (Shit et al., CVPR 2021, algorithm 1.)
     """
+    shape = planes.shape
+    # As channels of one image in channels_last, pooling on a CPU takes all planes at a time.
+    planes, known = as_channels(planes), None if known is None else as_channels(known)
     skeleton = torch.zeros_like(planes)
     for step in range(iterations + 1):
         planes = erode(planes, known) if step else planes
         line = (planes - dilate(erode(planes, known), known)).relu()
         skeleton = skeleton + (line - skeleton * line).relu()
-    return skeleton if known is None else skeleton * known
+    return (skeleton if known is None else skeleton * known).reshape(shape)
+
+
+def as_channels(planes: Tensor) -> Tensor:
+    """`[N, C, H, W]` → `[1, N·C, H, W]`, in memory pixel by pixel."""
+    return planes.flatten(0, 1).unsqueeze(0).contiguous(memory_format=torch.channels_last)
 
 
 def erode(planes: Tensor, known: Tensor | None) -> Tensor:
