@@ -41,7 +41,14 @@ def main() -> None:
     if "MAKELEVEL" in os.environ:
         end_with_parent()  # of make: a make that was killed ends nothing
     recover.check_repository()
-    recover.main()
+    with dvc.alone():
+        recover.main()
+        race(options, budget, most)
+        dvc.show("repro")
+
+
+def race(options: argparse.Namespace, budget: float, most: int) -> None:
+    """Run rounds until nothing is open, no loss may have more seeds, or another round would go beyond the budget."""
     begun = time.monotonic()
     for number in itertools.count(1):
         started = time.monotonic()
@@ -59,7 +66,6 @@ def main() -> None:
             print(f"another round would go beyond --budget {options.budget}: run it again to go on")
             break
         write(dict(settings.grid.seeds) | {cell.path.as_posix(): seeds for cell, seeds in wanted.items()})
-    dvc.show("repro")
 
 
 def most_seeds(wanted: int | None, looks: int) -> int:

@@ -1,10 +1,12 @@
 """DVC as the drivers of the grid use it, and `python -m pipeline.dvc ARGUMENTS`: DVC, ended with its parent process."""
 
+import fcntl
 import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import psutil
@@ -44,6 +46,25 @@ def out_of_date() -> set[str]:
     with _running("status", "--json", *STAGES) as output:
         status = output.read()
     return set(json.loads(status))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Be the only driver at work in this repository: two would wait for each other's stages, and fail.
+
+    Raises:
+        InputError: there is another one.
+    """
+    path = Path(".dvc/tmp/driver.lock")  # the lock, not the file, says so: it ends with its process
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                "another `make` or `losslab decide` is at work in this folder; wait for it or end it"
+            ) from None
+        yield
 
 
 def show(*arguments: str, quiet: bool = False) -> None:

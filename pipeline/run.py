@@ -36,9 +36,10 @@ def main() -> None:
     if "MAKELEVEL" in os.environ:
         end_with_parent()  # of make: a make that was killed ends nothing
     recover.check_repository()
-    recover.main()
-    train_and_evaluate(jobs)
-    dvc.show("repro")
+    with dvc.alone():
+        recover.main()
+        train_and_evaluate(jobs)
+        dvc.show("repro")
 
 
 def train_and_evaluate(jobs: int, quiet: bool = False) -> None:

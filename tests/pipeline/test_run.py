@@ -1,5 +1,6 @@
 """The driver of `make`: cells side by side, a failure that stops no other, and nothing that outlives it."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -86,6 +87,17 @@ def long_training(project: Project) -> subprocess.Popen[str]:
     )  # fmt: skip
     wait_for(lambda: len(list((project.root / "checkpoints").glob("*.pt"))) == 2, 240)
     return driver
+
+
+@pytest.mark.parametrize("driver", ["run", "decide"])
+def test_a_second_driver_is_refused_in_a_line(repository: Project, driver: str) -> None:
+    lock = repository.root / ".dvc/tmp/driver.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as the first driver holds it
+        refused = repository.stage(driver)
+    line = "error: another `make` or `losslab decide` is at work in this folder; wait for it or end it"
+    assert (refused.returncode, refused.stderr.strip()) == (1, line)
 
 
 def test_no_jobs_are_refused_in_a_line(repository: Project) -> None:
