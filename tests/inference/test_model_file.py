@@ -6,10 +6,11 @@ import resource
 from pathlib import Path
 from typing import Any
 
+import own_code
 import pytest
 import torch
 
-from losslab import networks
+from losslab import losses, networks
 from losslab.errors import InputError
 from losslab.inference import model_file
 
@@ -41,6 +42,20 @@ def test_what_is_saved_is_loaded(path: Path) -> None:
     assert model.classes == ("cat", "dog")
     assert model.threshold == 0.25
     assert model.loss.probabilities(torch.zeros(1, 2, 1, 1)).flatten().tolist() == pytest.approx([1 / 3, 1 / 3])
+
+
+def test_a_model_of_one_s_own_code_is_used_where_that_code_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "seed0.safetensors"
+    with own_code.beside_params(tmp_path, ["my_nets", "my_losses"]):
+        spec = networks.registry.complete({"kind": "my_nets:Plain"})
+        network = networks.registry.build(spec, in_channels=3, classes=2).eval()
+        loss = losses.registry.complete({"kind": "my_losses:FocalPlus"})
+        model_file.save(path, network.state_dict(), METADATA | {"network": spec, "loss": loss})
+        image = torch.randn(1, 3, 16, 16)
+        torch.testing.assert_close(model_file.load(path, CPU).network(image), network(image))
+        own_code.write(tmp_path, ["my_losses"], {})
+        with pytest.raises(InputError, match=rf"^{path}: 'my_nets:Plain' is not allowed to run; if it is to, add"):
+            model_file.load(path, CPU)
 
 
 def test_the_same_model_is_the_same_bytes(path: Path, tmp_path: Path) -> None:
@@ -105,7 +120,8 @@ HOSTILE: dict[str, dict[str, Any]] = {
 def test_hostile_metadata_is_one_line_and_little_memory(what: str, path: Path) -> None:
     model_file.save(path, networks.build("unet", classes=2, width=4, levels=2).state_dict(), METADATA | HOSTILE[what])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(InputError, match="not a losslab model, or damaged") as caught:
+    refused = "is not allowed to run" if what == "another program" else "not a losslab model, or damaged"
+    with pytest.raises(InputError, match=refused) as caught:
         model_file.load(path, CPU)
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 500

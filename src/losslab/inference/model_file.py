@@ -19,6 +19,7 @@ from losslab.errors import InputError
 from losslab.inference.forward import Normalisation
 from losslab.losses import Loss
 from losslab.results.files import atomic_file
+from losslab.settings import allowed
 from losslab.settings.schema import refuse_bomb
 
 
@@ -82,13 +83,14 @@ def load(path: Path, device: torch.device) -> Model:
     """Read a model; no code in the file is run, and it takes no more memory than its size calls for.
 
     Raises:
-        InputError: the file is missing, damaged, or not a losslab model.
+        InputError: the file is missing, damaged, or not a losslab model, or it names code that may not run here.
     """
     try:
         with safe_open(path, "pt", device="cpu") as file:
             metadata = json.loads(file.metadata()["losslab"])
             refuse_bomb([metadata["network"], metadata["loss"]])
             said = _Metadata.model_validate(metadata)
+            _refuse_what_is_not_allowed(said)
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             # The file has all weights: those that training started from are not looked for.
             spec = {key: value for key, value in metadata["network"].items() if not key.startswith("weights")}
@@ -110,8 +112,20 @@ def load(path: Path, device: torch.device) -> Model:
         )
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run `dvc repro`") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, ValidationError) as error:
         raise InputError(f"{path}: not a losslab model, or damaged ({' '.join(str(error).split())[:200]})") from None
+
+
+def _refuse_what_is_not_allowed(said: _Metadata) -> None:
+    """Say so where the network or loss of a file is code from elsewhere that the project here has not allowed."""
+    for part in (said.network, said.loss):
+        if allowed.is_import_path(part.get("kind")):
+            try:
+                allowed.named(part["kind"])
+            except ValidationError as error:
+                raise InputError(error.errors()[0]["msg"]) from None
 
 
 def _compare(build: Callable[[], nn.Module], shapes: dict[str, tuple[int, ...]]) -> None:
