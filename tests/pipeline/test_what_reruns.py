@@ -154,7 +154,7 @@ SOURCES = {
     "pixel counts, by which training keeps a model": ("evaluation/pixel_counts.py", END, STATEMENT, SHOWN),
     "which metrics there are": ("evaluation/metrics.py", END, STATEMENT, ["compare", "report"]),
     # comparison, report
-    "resampling": ("comparison/resampling.py", END, STATEMENT, ["compare", "report"]),
+    "resampling": ("comparison/resampling.py", END, STATEMENT, ["compare"]),
     "the leaderboard": ("comparison/leaderboard.py", END, STATEMENT, ["compare"]),
     "the verdict": ("comparison/verdict.py", END, STATEMENT, ["compare"]),
     "the verdict in words, some of which are the report's": (

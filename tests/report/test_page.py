@@ -15,9 +15,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from losslab.comparison.cases import image_dice
 from losslab.errors import InputError
 from losslab.report import page as report_page
+from losslab.report.evidence import image_dice
 from losslab.results import paths, scores, tuning_table
 from losslab.results.tuning_table import Point, Tried
 from losslab.settings.params import Tune

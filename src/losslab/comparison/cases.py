@@ -16,18 +16,13 @@ from losslab.results import tables
 from losslab.results.scores import Counts
 
 
-def image_dice(counts: Counts) -> Floats:
-    """Dice of each image over the classes in truth or prediction: counts `[S, N, C, 4]` → `[S, N]`, NaN for none."""
-    return image_means(dice(*np.moveaxis(counts[..., :3].astype(np.float64), -1, 0)))
-
-
 def write(compared: Comparison, folder: Path) -> None:
     """`<data set>/<network>.csv` in a folder: image Dice by the threshold rule that ranks, mean over seeds.
 
     A cell is empty where neither truth nor prediction of any seed holds anything.
     """
     scored = {loss: result.scores for loss, result in compared.losses.items() if result.comparable and result.values}
-    means = {loss: _mean_over_seeds(image_dice(scores.counts[compared.rule])) for loss, scores in scored.items()}
+    means = {loss: _image_dice(scores.counts[compared.rule]) for loss, scores in scored.items()}
     images = next(iter(scored.values())).images if scored else ()
 
     def rows() -> Iterator[list[str]]:
@@ -37,7 +32,9 @@ def write(compared: Comparison, folder: Path) -> None:
     tables.write(folder / compared.dataset / f"{compared.network}.csv", ["case_id", *means], rows())
 
 
-def _mean_over_seeds(values: Floats) -> Floats:
+def _image_dice(counts: Counts) -> Floats:
+    """Mean over seeds: counts `[S, N, C, 4]` → `[N]`, NaN where no seed has a value."""
+    values = image_means(dice(*np.moveaxis(counts[..., :3].astype(np.float64), -1, 0)))
     known = ~np.isnan(values)
     total, number = np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0)
     mean: Floats = np.where(number > 0, total / np.maximum(number, 1), np.nan)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from losslab.comparison.cases import image_dice
 from losslab.data import tensors
 from losslab.errors import InputError
-from losslab.evaluation.aggregates import Floats
+from losslab.evaluation.aggregates import Floats, image_means
+from losslab.evaluation.formulas import dice
 from losslab.results import history, paths, predictions, scores, standings, tuning_table
 from losslab.results.standings import Standing, Verdict, ranking_rule
 from losslab.results.tuning_table import Tuning
@@ -127,6 +127,11 @@ def read(params: Params, dataset: str, network: str) -> Evidence:
         {loss: seeds_of(cell, params.train.seeds, params.grid) for loss, cell in cells.items()},
         _tuning(cells) if params.tune.trials else {},
     )
+
+
+def image_dice(counts: scores.Counts) -> Floats:
+    """Dice of each image over the classes in truth or prediction: counts `[S, N, C, 4]` → `[S, N]`, NaN for none."""
+    return image_means(dice(*np.moveaxis(counts[..., :3].astype(np.float64), -1, 0)))
 
 
 def _verdict(dataset: str, network: str) -> Verdict:
