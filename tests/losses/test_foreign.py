@@ -99,7 +99,39 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"kind": "monai.losses:TverskyLoss", "options": {"smooth_nr": 1, "smooth_dr": 1, "alpha": 0.3, "beta": 0.7}},
         {"kind": "tversky", "smooth": 1, "reduce": "sample", "alpha": 0.3, "beta": 0.7},
     ),
+    "MONAI's softmax Dice, without background": (
+        {
+            "kind": "monai.losses:DiceLoss",
+            "options": {"softmax": True, "smooth_nr": 1, "smooth_dr": 1, "include_background": False},
+        },
+        {"kind": "dice", "activation": "softmax", "smooth": 1, "reduce": "sample"},
+    ),
+    # of class numbers
+    "kornia's softmax Tversky": (
+        {"kind": "kornia.losses:TverskyLoss", "options": {"alpha": 0.3, "beta": 0.7}},
+        {
+            "kind": "tversky",
+            "activation": "softmax",
+            "include_background": True,
+            "reduce": "sample",
+            "smooth": 0,
+            "alpha": 0.3,
+            "beta": 0.7,
+        },
+    ),
+    "kornia's focal": (
+        {"kind": "kornia.losses:BinaryFocalLossWithLogits", "options": {"alpha": 0.25, "reduction": "mean"}},
+        {"kind": "focal", "alpha": 0.25, "gamma": 2.0},
+    ),
     # mode says what the target is
+    "smp's Tversky": (
+        {"kind": f"{SMP}:TverskyLoss", "options": {"mode": "multilabel", "alpha": 0.3, "beta": 0.7}},
+        {"kind": "tversky", "smooth": 0, "reduce": "batch", "alpha": 0.3, "beta": 0.7},
+    ),
+    "smp's focal": (
+        {"kind": f"{SMP}:FocalLoss", "options": {"mode": "multilabel"}},
+        {"kind": "focal", "alpha": None, "gamma": 2.0},
+    ),
     "smp's soft BCE": ({"kind": f"{SMP}:SoftBCEWithLogitsLoss"}, {"kind": "bce"}),
     "torch's cross-entropy": ({"kind": "torch.nn:CrossEntropyLoss"}, {"kind": "cross_entropy"}),
     "torch's cross-entropy, weighted": (
