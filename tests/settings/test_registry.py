@@ -48,9 +48,9 @@ def test_what_the_program_gives_is_no_option() -> None:
 def test_an_option_of_a_kind_that_was_replaced_is_named_and_how_it_goes(
     axis: str, name: str, spec: dict[str, object], message: str
 ) -> None:
-    registry = {"losses": losses.registry, "networks": networks.registry}[axis]
+    kinds = {"losses": losses.registry, "networks": networks.registry}[axis]
     with pytest.raises(ValidationError) as raised:
-        registry.complete(spec)
+        kinds.complete(spec)
     said = explain(raised.value, "params.yaml", axis, name)
     option = next(key for key in spec if key != "kind")
     assert said.startswith(f"params.yaml: {message}")

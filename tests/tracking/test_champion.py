@@ -115,13 +115,13 @@ def test_a_champion_stays_until_one_is_neither_worse_nor_less_certain(
     test_set.write_bytes(b"images")
     (old,) = trained("u", "a", {0: 0.5})
     (new,) = trained("u", "b", {0: 0.5})
-    registry = Registry()
+    versions = Registry()
 
     def stays(row: Standing, *, present: tuple[str, ...] = ()) -> bool:
-        return champion.reigning(registry, new, row, present) == "run1"  # type: ignore[arg-type]
+        return champion.reigning(versions, new, row, present) == "run1"  # type: ignore[arg-type]
 
     assert not stays(standing("u", "b", 0.1)), "there is none yet"
-    add_version(registry, old, standing("u", "a", 0.691, 0.633))
+    add_version(versions, old, standing("u", "a", 0.691, 0.633))
     assert stays(standing("u", "b", 0.106, 0.09)), "worse"
     assert stays(standing("u", "b", 0.669, 0.659, seeds=1)), "worse, and one seed"
     assert stays(standing("u", "b", 0.70, 0.695, seeds=1)), "one seed: its interval covers images only"
