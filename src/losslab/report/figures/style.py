@@ -1,5 +1,6 @@
 """One style for every figure: colours told apart by colour-blind eyes, sizes legible at half a page, light and dark."""
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -46,6 +47,8 @@ EAST_ASIAN = (
 LAST_RESORT = "Last Resort High-Efficiency"
 """Comes with matplotlib: a frame for each sign that no other font has. A browser, which draws an SVG's text by itself,
 shows the sign."""
+
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # or each report says that it has no bold
 
 
 def fonts() -> list[str]:
