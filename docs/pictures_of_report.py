@@ -62,7 +62,8 @@ def save(driver: webdriver.Chrome, box: dict[str, float], name: str) -> None:
     clip = box | {"scale": 1}
     shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
     picture = Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
-    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(Path(__file__).parent / name, optimize=True)
+    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(Path(__file__).parent / name, optimize=True)
 
 
 if __name__ == "__main__":
