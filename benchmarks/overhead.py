@@ -24,7 +24,8 @@ from losslab.settings import params, plans
 if TYPE_CHECKING:
     from speed import Options
 
-PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "Makefile")
+PARTS = ("src", "pipeline", "dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock")
+PARTS += (".dvcignore", ".gitignore", "Makefile")
 
 
 def project(folder: Path) -> None:
