@@ -213,7 +213,6 @@ def test_draws_are_uniform_normal_and_independent() -> None:
 )
 def test_what_cannot_be_is_one_line(tmp_path: Any, augment: dict[str, Any], message: str) -> None:
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    raw["train"].pop("flips", None)
     raw["train"]["augment"] = augment
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
@@ -222,12 +221,3 @@ def test_what_cannot_be_is_one_line(tmp_path: Any, augment: dict[str, Any], mess
         params.load(registries, path)
     assert str(error.value).startswith(f"params.yaml: train.augment.{message}")
     assert "\n" not in str(error.value)
-
-
-def test_flips_by_themselves_mean_the_same() -> None:
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train"]
-    rest = {key: value for key, value in raw.items() if key not in ("flips", "augment")}
-    earlier = params.Train.model_validate(rest | {"flips": True})
-    assert earlier == params.Train.model_validate(rest | {"augment": {"flips": True}})
-    with pytest.raises(ValueError, match=r"stands beside augment; write it as augment\.flips"):
-        params.Train.model_validate(rest | {"flips": True, "augment": {}})

@@ -100,8 +100,6 @@ def settings(**changes: Any) -> Train:
     """Two epochs of five steps."""
     section = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train"]
     defaults = {"epochs": 2, "batch_size": 3, "cuda_graphs": True, "device": "cpu", "precision": "float32"}
-    if "augment" in changes:
-        section.pop("flips", None)
     return Train.model_validate(section | defaults | changes)
 
 

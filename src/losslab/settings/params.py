@@ -115,17 +115,6 @@ class Train(Section):
     """On a GPU, in one process: replay the training step as one CUDA graph, so that starting kernels costs little."""
     deterministic: bool
 
-    @model_validator(mode="before")
-    @classmethod
-    def _flips_are_augmentation(cls, value: Any) -> Any:
-        """`flips` by itself is an earlier spelling of `augment: {flips: …}`, and means the same."""
-        if not isinstance(value, dict) or "flips" not in value:
-            return value
-        if "augment" in value:
-            raise invalid("flips", "stands beside augment; write it as augment.flips", value["flips"])
-        rest = {key: option for key, option in value.items() if key != "flips"}
-        return rest | {"augment": {"flips": value["flips"]}}
-
 
 def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
     if ends[0] > ends[1]:
