@@ -2,7 +2,10 @@
 
 import json
 import re
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +20,14 @@ from projects import Project
 from tracked import DICE, first_run, logged_runs, planned, points
 
 from losslab.results import history, paths, scores
-from losslab.tracking import runs, sync
+from losslab.settings.plans import Cell
+from losslab.tracking import runs, store, sync
 
 
 def test_a_run_lasts_as_long_as_its_training(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
-    monkeypatch.setattr(time, "time", lambda: now)
+    for clock in ("time", "monotonic"):
+        monkeypatch.setattr(time, clock, lambda: now)
     monkeypatch.setattr(runs, "_last_epoch", now)
     run = first_run()
     rows = [row for row in history.read(paths.history_file(DICE)) if row.seed == 0]
@@ -36,6 +41,46 @@ def test_a_run_lasts_as_long_as_its_training(ready: Project, monkeypatch: pytest
     assert logged.data.metrics["seconds"] == 120
     assert points(logged, "images_per_second") == [(3, 0.2), (6, 0.2)], "12 images in 60 seconds"
     assert (logged.info.status, logged.data.tags["device"]) == ("FINISHED", "cpu")
+
+
+@pytest.mark.parametrize("jump", [-86_400, 86_400])
+def test_a_clock_that_jumps_changes_no_time_of_training(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], jump: int
+) -> None:
+    now, wall = 1_000.0, 1_700_000_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: wall)
+    monkeypatch.setattr(runs, "_last_epoch", now)
+    rows = [row for row in history.read(paths.history_file(DICE)) if row.seed == 0]
+    for epoch in (1, 2):
+        now, wall = now + 60, wall + 60 + jump * (epoch - 1)
+        sync.epoch(first_run(), [row for row in rows if row.epoch <= epoch], "cpu")
+    assert "warning" not in capsys.readouterr().out
+    logged = logged_runs()["unet-dice-seed0"]
+    assert points(logged, "seconds") == [(3, 60.0), (6, 120.0)]
+    assert points(logged, "images_per_second") == [(3, 0.2), (6, 0.2)]
+
+
+def test_two_trainings_of_one_data_set_describe_their_runs_one_after_the_other(
+    ready: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow fails where two add the same data set at once."""
+    describe, both_describe, met = runs._describe, threading.Barrier(2), []
+
+    def slowly(*arguments: Any) -> None:
+        with suppress(threading.BrokenBarrierError):
+            met.append(both_describe.wait(0.5))  # for the other, if it has got here too
+        describe(*arguments)
+
+    monkeypatch.setattr(runs, "_describe", slowly)
+    store.connect("shapes")
+    trainings = [first_run(), first_run(Cell("shapes", "unet", "bce"))]
+    with ThreadPoolExecutor(2) as pool:
+        for one in [pool.submit(runs.write, run, [], {}, None, None) for run in trainings]:
+            one.result()
+    assert met == []
+    assert all(run.inputs.dataset_inputs for run in logged_runs().values())
+    assert len(logged_runs()) == 2
 
 
 CLASSES = ["R&B", "'", "( <", "a//b", "plain"]

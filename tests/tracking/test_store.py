@@ -1,9 +1,13 @@
 """The store: the database, a server, and when either cannot be used."""
 
 import fcntl
+import os
 import runpy
+import signal
 import sqlite3
+import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -136,6 +140,34 @@ def test_a_process_that_holds_the_lock_for_good_stops_no_other(
     monkeypatch.setattr(sync, "_retry_at", 0.0)
     sync.epoch(first_run(), rows, "cpu")
     assert logged_runs()["unet-dice-seed0"].data.tags["stage"] == "trained"
+
+
+def test_a_process_that_was_stopped_has_not_waited_meanwhile(ready: Project) -> None:
+    """Stopped twice, each time for longer than it would wait: as MLflow answers, and as another holds the lock."""
+    script = """
+import time
+from losslab.tracking import store, sync
+sync.SECONDS_FOR_RUN = store.SECONDS_FOR_TURN = 2.0
+sync.PARTS = 20
+print("begin", flush=True)
+sync._within(sync.SECONDS_FOR_RUN, lambda: [time.sleep(0.1) for _ in range(5)])
+print("answered", flush=True)
+with store.lock():
+    print("locked", flush=True)
+"""
+    with (ready.root / "mlflow.db.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        environment = os.environ | {"PYTHONPATH": ":".join(sys.path), "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
+        assert process.stdout
+        for word in ("begin", "answered"):
+            assert process.stdout.readline() == f"{word}\n"
+            for seconds, number in ((0.2, signal.SIGSTOP), (2.5, signal.SIGCONT)):
+                time.sleep(seconds)
+                process.send_signal(number)
+        time.sleep(0.3)  # it finds the lock held when it goes on
+    assert process.communicate(timeout=60)[0] == "locked\n"
+    assert process.returncode == 0
 
 
 def test_an_experiment_that_was_deleted_is_restored(

@@ -1,12 +1,17 @@
 """When MLflow is told: as training goes on, when there are scores, and of which results it is not told."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
 import pytest
 from projects import Project
 from tracked import DICE, first_run, logged_runs, plan_again
 
 from losslab.results import history, paths
 from losslab.settings import params
-from losslab.tracking import sync
+from losslab.tracking import runs, store, sync
 
 
 def test_results_of_other_params_are_not_logged(ready: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,3 +31,24 @@ def test_a_killed_run_that_is_not_taken_up_again_is_ended(ready: Project) -> Non
     plan_again()
     assert sync.everything(params.load())
     assert logged_runs()["unet-dice-seed0"].info.status == "KILLED"
+
+
+def test_two_that_tell_of_one_run_do_so_one_after_the_other(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As two `losslab track` at once do; MLflow fails where both add one metric."""
+    write, both_write, met = runs.write, threading.Barrier(2), []
+
+    def slowly(*arguments: Any) -> None:
+        with suppress(threading.BrokenBarrierError):
+            met.append(both_write.wait(0.5))  # for the other, if it has got here too
+        write(*arguments)
+
+    monkeypatch.setattr(runs, "write", slowly)
+    monkeypatch.setattr(sync, "_attempt", lambda work, seconds: work() is None)  # each process has its own attempts
+    store.connect("shapes")
+    with ThreadPoolExecutor(2) as pool:
+        told = [pool.submit(sync._write, first_run(), [], final={"test_miou_tuned": 0.5}) for _ in range(2)]
+    assert [one.result() for one in told] == [True, True]
+    assert met == []
+    assert {name: run.data.metrics for name, run in logged_runs().items()} == {
+        "unet-dice-seed0": {"test_miou_tuned": 0.5}
+    }

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NAME_LENGTH, TAG_LENGTH = 250, 5000
 """Characters that MLflow takes in a name, and in the value of a tag."""
 
-_last_epoch = time.time()
+_last_epoch = time.monotonic()
 """When MLflow was last told of an epoch; at first, when this was loaded, which is just before training starts."""
 _spent: dict[str, tuple[float, int]] = {}
 """Run key → seconds and steps of training that MLflow does not know of yet."""
@@ -39,13 +39,13 @@ def begin_epoch(run: Run, rows: Sequence[Row]) -> None:
     """Count the time since the last epoch as spent on this run."""
     seconds, steps = _spent.get(run.key, (0.0, 0))
     before = max((row.step for row in rows if row.epoch < rows[-1].epoch), default=0)
-    _spent[run.key] = (seconds + time.time() - _last_epoch, steps + rows[-1].step - before)
+    _spent[run.key] = (seconds + time.monotonic() - _last_epoch, steps + rows[-1].step - before)
 
 
 def end_epoch() -> None:
     """The next epoch begins."""
     global _last_epoch
-    _last_epoch = time.time()
+    _last_epoch = time.monotonic()
 
 
 def forget(run: Run) -> None:
@@ -70,10 +70,13 @@ def write(
         device: name of the device, if the run is being trained by this process.
     """
     client, experiment = store.connect(run.cell.dataset)
-    known = find(client, experiment, run.key) or _create(client, experiment, run)
+    known = find(client, experiment, run.key)
+    if known is None or not _is_described(known):
+        with store.lock():  # MLflow fails where two describe one run, or name one data set, at once
+            known = find(client, experiment, run.key) or _create(client, experiment, run)
+            if not _is_described(known):
+                _describe(client, known.info.run_id, run)
     run_id = known.info.run_id
-    if known.inputs is None or not known.inputs.dataset_inputs:
-        _describe(client, run_id, run)
     _log_history(client, known, run.key, rows)
     names = {accepted(name): name for name in final}
     new = {name: final[own] for name, own in names.items() if known.data.metrics.get(name) != final[own]}
@@ -177,11 +180,12 @@ def _create(client: "MlflowClient", experiment: str, run: Run) -> "MlflowRun":
         "code_fingerprint": run.code,
         "libraries": ", ".join(f"{name} {words}" for name, words in run.libraries.items()) or "none",
     }
-    with store.lock():
-        if known := find(client, experiment, run.key):  # another process was first
-            return known
-        start = int(1000 * (time.time() - _spent.get(run.key, (0.0, 0))[0]))
-        return client.create_run(experiment, start, tags, run_name=f"{run.cell.network}-{run.cell.loss}-seed{run.seed}")
+    start = int(1000 * (time.time() - _spent.get(run.key, (0.0, 0))[0]))
+    return client.create_run(experiment, start, tags, run_name=f"{run.cell.network}-{run.cell.loss}-seed{run.seed}")
+
+
+def _is_described(known: "MlflowRun") -> bool:
+    return known.inputs is not None and bool(known.inputs.dataset_inputs)
 
 
 def _describe(client: "MlflowClient", run_id: str, run: Run) -> None:

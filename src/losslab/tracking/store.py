@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 SECONDS_FOR_LOCK = 10
 """Seconds that another program may hold the database."""
-SECONDS_FOR_TURN = 60
+SECONDS_FOR_TURN = 60.0
 """Seconds that another process of this project may hold `lock`."""
+PAUSE = 0.1
+"""Seconds between two attempts to have it."""
 
 _held: set[IO[bytes]] = set()
 """The files that this process has locked."""
@@ -55,16 +57,17 @@ def lock(what: str = "mlflow.db", turns: int = 1) -> Iterator[None]:
         Unavailable: another process has not let go of it for `turns` × `SECONDS_FOR_TURN`.
     """
     path = _root() / f"{what}.lock"
-    end = time.monotonic() + turns * SECONDS_FOR_TURN
+    left = turns * SECONDS_FOR_TURN  # by pauses and not by a clock: a process that was stopped has not waited meanwhile
     with path.open("wb") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > end:
+                if left <= 0:
                     raise Unavailable(f"{path} is held by another process of this project, which may hang") from None
-                time.sleep(0.1)
+                time.sleep(PAUSE)
+                left -= PAUSE
         _held.add(file)
         try:
             yield

@@ -35,6 +35,11 @@ PATIENCE = 300.0
 
 SECONDS_FOR_RUN, SECONDS_FOR_ALL = 120.0, 900.0
 """Seconds until a store that answers without end is given up on: as one run is written, and what all of them say."""
+PARTS = 120
+"""Parts that these are waited for in."""
+
+FILES = "mlflow.db.files"
+"""The lock of those that tell MLflow what files say: no two write one run at once, or MLflow fails."""
 
 _retry_at = 0.0
 _attempted: threading.Thread | None = None
@@ -74,7 +79,7 @@ def everything(params: Params) -> bool:
         if paths.LEADERBOARD.is_file():
             rows = [row for row in standings.read(paths.LEADERBOARD) if row.dataset == dataset]
             verdicts = [one for one in standings.read_verdicts(paths.VERDICTS) if one.dataset == dataset]
-            done &= _attempt(partial(summary.write, dataset, its_runs, rows, verdicts), SECONDS_FOR_ALL)
+            done &= _attempt(_alone(partial(summary.write, dataset, its_runs, rows, verdicts)), SECONDS_FOR_ALL)
     return done
 
 
@@ -92,7 +97,8 @@ def _write(
     device: str | None = None,
 ) -> bool:
     own = [row for row in rows if row.seed == run.seed]
-    done = _attempt(lambda: runs.write(run, own, final or {}, draw, device), SECONDS_FOR_RUN)
+    work = partial(runs.write, run, own, final or {}, draw, device)
+    done = _attempt(work if device else _alone(work), SECONDS_FOR_RUN)
     if not done:
         runs.forget(run)  # what arrived is not known
     return done
@@ -130,6 +136,16 @@ def _sync_files(cell: Cell, its_runs: Sequence[Run]) -> bool:
             final["threshold"] = metadata["threshold"]
         done &= _write(run, rows, final=final, draw=partial(_draw, cell, run.seed))
     return done
+
+
+def _alone(work: Callable[[], None]) -> Callable[[], None]:
+    """That work, while no other process tells MLflow what files say."""
+
+    def locked() -> None:
+        with store.lock(FILES, turns=10):  # of those that register a champion
+            work()
+
+    return locked
 
 
 def _attempt(work: Callable[[], None], seconds: float) -> bool:
@@ -173,7 +189,10 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
 
     _attempted = threading.Thread(target=attempt, daemon=True)
     _attempted.start()
-    _attempted.join(seconds)
+    # In parts: of the time that this process was stopped, by Ctrl-Z say, the deadline loses one.
+    for _ in range(PARTS):
+        if _attempted.is_alive():
+            _attempted.join(seconds / PARTS)
     if _attempted.is_alive():
         raise TimeoutError(f"no whole answer in {seconds:g} seconds")
     if errors:
