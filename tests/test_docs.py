@@ -91,6 +91,15 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
             assert anchor in map(slug, headings), link
 
 
+def test_every_line_on_security_has_a_test_that_is_there() -> None:
+    page = text(ROOT / "SECURITY.md")
+    lines = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(lines) >= 20
+    assert [line for line in lines if "::test_" not in line] == []
+    for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", page):
+        assert f"\ndef {test}(" in text(ROOT / file), f"{file}::{test}"
+
+
 def outputs() -> set[str]:
     """What the stages write, without the names that a matrix fills in."""
     written = [out for stage in DVC_YAML["stages"].values() for out in (*stage["outs"], *stage.get("metrics", ()))]
