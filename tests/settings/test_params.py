@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 from projects import ROOT, Project
 from ruamel.yaml import YAML
 
@@ -194,6 +196,9 @@ def test_nothing_works_before_all_is_checked(project: Project) -> None:
         ("epochs: 10", "epochs: 1:30", '1:30 means different things to different readers of YAML; write "1:30" for a'),
         ("epochs: 10", "epochs: 1_000", "1_000 means different things to different readers of YAML; write a number"),
         ("lr: 0.004", "lr: 0_1.5", "0_1.5 means different things"),
+        ("lr: 0.004", "lr: 6e0_6", "6e0_6 means different things"),
+        ("lr: 0.004", "lr: .4e-2", ".4e-2 means different things"),
+        ("lr: 0.004", "lr: +.5", "+.5 means different things"),
         ("flips: true", "flips: yes", 'yes means different things to different readers of YAML; write true, false, or'),
         ("baseline: bce", "baseline: on", "on means different things"),
         ("  - bce\n", "  - NO\n", "NO means different things"),
@@ -221,6 +226,17 @@ def test_what_has_one_meaning_is_read_as_dvc_reads_it() -> None:
     text = "".join(f"- {json.dumps(line) if line[0] in '{' else line}\n" for line in lines)
     assert read_yaml(text) == YAML(typ="safe", pure=True).load(text)
     assert read_yaml("a: &x {b: 1}\nc:\n  <<: *x\n  b: 2") == {"a": {"b": 1}, "c": {"b": 2}}
+
+
+@given(st.text("0123456789..eE+-_:xob", min_size=1, max_size=7))
+@example(".5e3")
+@example("-_")
+def test_a_plain_scalar_is_what_dvc_reads_or_is_refused(scalar: str) -> None:
+    try:
+        value = read_yaml(f"a: {scalar}")
+    except (ValueError, yaml.YAMLError):
+        return
+    assert repr(value) == repr(YAML(typ="safe", pure=True).load(f"a: {scalar}"))
 
 
 @pytest.mark.parametrize("recipe", [ROOT / "params.yaml", *sorted(ROOT.glob("recipes/*.yaml"))], ids=lambda p: p.name)

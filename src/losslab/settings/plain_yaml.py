@@ -12,8 +12,12 @@ TWO_MEANINGS = (
     (re.compile(r"[-+]?0(o[0-7]+|[0-9_]*[0-9_])"), 'a number without the 0 before it, or "{}" for a text'),
     (re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"), '"{}" for a text, or one number'),
     (
-        re.compile(r"(?=.*_)[-+]?(0x[0-9a-fA-F_]+|0b[01_]+|[0-9][0-9_]*\.?[0-9_]*([eE][-+]?[0-9]+)?)"),
+        re.compile(r"(?=.*_)(?=[-+.0-9])[-+]?(0x[0-9a-fA-F_]+|0b[01_]+|0o[0-7_]+|[0-9._]+([eE][-+]?[0-9_]+)?)"),
         'a number without _, or "{}" for a text',
+    ),
+    (
+        re.compile(r"[-+]\.[0-9]+([eE][-+]?[0-9]+)?|\.[0-9]+[eE][-+]?[0-9]+"),
+        'a number with a 0 before the point, or "{}" for a text',
     ),
 )
 """Plain scalars of which YAML 1.1 and 1.2 make different things, and what to write in their place."""
