@@ -119,7 +119,8 @@ def plans(settings: Params, project: Project) -> dict[Path, Plan]:
         written[TrainPlan.path(*cell.names)] = trained
         tuned = TunePlan(**_search(settings, trained), **used("tune", kinds)) if trained.tuned else TunePlan(code="")
         written[TunePlan.path(*cell.names)] = tuned
-        scored = EvaluatePlan(evaluate=settings.evaluate, **common, **used("evaluate", kinds))
+        metrics = {"losslab.evaluation.extra": [{"kind": metric} for metric in settings.evaluate.metrics]}
+        scored = EvaluatePlan(evaluate=settings.evaluate, **common, **used("evaluate", kinds | metrics))
         written[EvaluatePlan.path(*cell.names)] = scored
     written[ComparePlan.path()] = ComparePlan(
         grid=settings.grid,

@@ -185,6 +185,10 @@ def test_the_readme_is_a_page() -> None:
         ("train/<data set>/<network>/<loss>/history.csv", history.Row._fields),
         ("evaluate/<data set>/<network>/<loss>/scores.csv", (*scores.INDEX, *scores.COUNTS)),
         ("evaluate/<data set>/<network>/<loss>/boundaries.csv", (*scores.INDEX, *boundary_scores.COLUMNS)),
+        *(
+            (f"evaluate/<data set>/<network>/<loss>/{name}.csv", (*scores.INDEX, *scores.EXTRAS[name]))
+            for name in ("cl_dice", "components", "betti")
+        ),
     ],
 )
 def test_the_columns_of_a_table_are_those_of_the_code(file: str, columns: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from projects import ROOT
 SOURCES = ROOT / "src/losslab"
 ROOMS = sorted({path.parent for path in SOURCES.rglob("*.py")})
 FILES = sorted(path for root in (SOURCES, ROOT / "pipeline") for path in root.rglob("*.py"))
-WITH_CODE = {SOURCES, *(SOURCES / room for room in ("losses", "networks", "data"))}
+WITH_CODE = {SOURCES, *(SOURCES / room for room in ("losses", "networks", "data", "evaluation/extra"))}
 """The front, which holds the version, and the registries of kinds."""
 
 

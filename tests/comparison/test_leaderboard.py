@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import yaml
 from projects import ROOT
-from scored_losses import compare, decided, simulated, write
+from scored_losses import CLASSES, LOSSES, SEEDS, cell, compare, decided, simulated, write
+
+from losslab.errors import InputError
+from losslab.results import paths, scores
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 
@@ -30,6 +33,43 @@ def test_the_leaderboard_has_every_metric_at_both_thresholds() -> None:
     assert gap["delta_low"] > 0.05
     assert gap["verdict"] == "best"
     assert {row["verdict"] for row in board if (row["metric"], row["threshold"]) != ("miou", "tuned")} == {"not judged"}
+
+
+def test_what_else_was_measured_has_rows_and_intervals_and_moves_no_verdict() -> None:
+    compare()
+    verdicts = Path("board/verdicts.json").read_bytes()
+    images = [f"i{number}" for number in range(30)]
+    for place, loss in enumerate(LOSSES):
+        hit = np.arange(30)[:, None] % (place + 2) > 0
+        components = np.stack(np.broadcast_arrays(2, 1, 1, np.repeat(hit, 2, axis=1)), axis=-1).astype(np.float64)
+        values = {seed: dict.fromkeys(scores.THRESHOLDS, components) for seed in SEEDS}
+        path = paths.extra_file(cell(loss), "components")
+        scores.write_table(path, scores.EXTRAS["components"], images, CLASSES, values)
+    write("bce", {})  # its table has no row, but the same columns
+    scores.write_table(paths.extra_file(cell("bce"), "components"), scores.EXTRAS["components"], [], CLASSES, {})
+    compare()
+    board = json.loads(Path("board/leaderboard.json").read_text(encoding="utf-8"))
+    rows = {(row["loss"], row["metric"]): row for row in board if row["threshold"] == "fixed"}
+    assert {metric for _, metric in rows} >= {"component_recall", "component_precision"}
+    assert not {"cl_dice", "betti_0", "ece"} & {metric for _, metric in rows}
+    recall = rows["mse_dice", "component_recall"]
+    assert recall["mean"] == pytest.approx(22 / 30, abs=1e-6)
+    assert recall["low"] < recall["mean"] < recall["high"]
+    precision = rows["mse_dice", "component_precision"]
+    assert [precision[key] for key in ("low", "mean", "high", "delta")] == [0.5, 0.5, 0.5, None]
+    assert rows["bce", "component_recall"]["mean"] is None
+    write("bce", simulated("bce"))
+    lacking = paths.extra_file(cell("bce"), "components")
+    lacking.unlink()
+    with pytest.raises(InputError, match=rf"^{lacking}: not found, and other losses have it; run `dvc repro`$"):
+        compare()
+    lacking.write_bytes(paths.extra_file(cell("dice"), "components").read_bytes().replace(b"i29", b"i30"))
+    with pytest.raises(InputError, match=rf"^{lacking}: not of the seeds and images of the scores"):
+        compare()
+    for loss in LOSSES:
+        paths.extra_file(cell(loss), "components").unlink()
+    compare()
+    assert Path("board/verdicts.json").read_bytes() == verdicts
 
 
 def test_every_seeds_value_is_in_the_table() -> None:

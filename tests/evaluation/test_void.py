@@ -11,6 +11,8 @@ from torch.nn.functional import pad
 
 from losslab.evaluation.aggregates import Draws, unweighted
 from losslab.evaluation.boundaries import compare_boundaries
+from losslab.evaluation.extra import KINDS
+from losslab.evaluation.extra.measuring import measure
 from losslab.evaluation.metrics import METRICS, compute
 from losslab.evaluation.pixel_counts import ArgmaxCounts, ThresholdCurve, confusion, pixel_counts
 from losslab.evaluation.planes import most_probable, planes
@@ -31,10 +33,12 @@ def drawn(seed: int, size: tuple[int, int] = (9, 12), images: int = 3, void: flo
     return logits.softmax(1), labels.masked_fill(unknown, VOID).to(torch.uint8)
 
 
-def scored(predicted: Tensor, target: Tensor, exclusive: bool) -> dict[str, float]:
-    """Every metric of one seed."""
+def scored(predicted: Tensor, target: Tensor, exclusive: bool, probabilities: Tensor | None = None) -> dict[str, float]:
+    """Every metric of one seed; with probabilities also those that are measured only where they are asked for."""
     counts, edges = pixel_counts(predicted, target).numpy()[None], compare_boundaries(predicted, target, 1)[None]
-    draws = Draws(counts, edges.numpy(), unweighted, CLASSES, exclusive)
+    extras = {} if probabilities is None else measure(KINDS, predicted, target, probabilities)
+    more = {name: values[None] for name, values in extras.items()}
+    draws = Draws(counts, edges.numpy(), unweighted, CLASSES, exclusive, more)
     return {name: value.item() for name, value in compute(draws).items()}
 
 
@@ -57,7 +61,7 @@ def test_padded_and_unpadded_images_score_the_same(
         curve, argmax = ThresholdCurve(4, torch.device("cpu")), ArgmaxCounts(4, torch.device("cpu"))
         curve.add(values, target)
         argmax.add(values, target)
-        results.append((scored(predicted, target, rule == "argmax"), curve.best(), argmax.miou()))
+        results.append((scored(predicted, target, rule == "argmax", values), curve.best(), argmax.miou()))
     assert results[0][0].keys() == METRICS.keys()
     for ours, theirs in zip(*results, strict=True):
         assert ours == pytest.approx(theirs, nan_ok=True, abs=0)
@@ -129,7 +133,7 @@ def test_where_nothing_is_known_nothing_is_scored() -> None:
     assert (target == VOID).all()
     assert pixel_counts(predicted, target).sum() == 0
     assert confusion(predicted, target).sum() == 0
-    assert all(np.isnan(value) for value in scored(predicted, target, True).values())
+    assert all(np.isnan(value) for value in scored(predicted, target, True, predicted.float()).values())
 
 
 def test_of_equally_probable_classes_the_first_is_taken() -> None:

@@ -152,6 +152,7 @@ SOURCES = {
     "prediction of photographs": ("inference/predict.py", END, STATEMENT, NOTHING),
     "boundaries": ("evaluation/boundaries.py", END, STATEMENT, ["evaluate"]),
     "pixel counts, by which training keeps a model": ("evaluation/pixel_counts.py", END, STATEMENT, SHOWN),
+    "a metric that is not asked for": ("evaluation/extra/components.py", END, STATEMENT, NOTHING),
     "which metrics there are": ("evaluation/metrics.py", END, STATEMENT, ["compare", "report"]),
     # comparison, report
     "resampling": ("comparison/resampling.py", END, STATEMENT, ["compare"]),
@@ -250,6 +251,7 @@ SETTINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     ),
     "the learning rate": (lambda p: p["train"]["optimizer"].update(lr=0.1), SHOWN),
     "the boundary's tolerance": (lambda p: p["evaluate"].update(boundary_tolerance=3), ["evaluate", "report"]),
+    "what else is measured": (lambda p: p["evaluate"].update(metrics=["betti"]), ["evaluate", "report"]),
     "the level of confidence": (lambda p: p["compare"].update(confidence=0.9), ["compare", "report"]),
     "the images of the report": (lambda p: p["report"].update(images=3), ["report"]),
 }
@@ -266,6 +268,19 @@ def test_an_edit_of_params(tree: Project, before: dict[str, str], row: str) -> N
         assert changed(before, after) == matching(after, expected)
     finally:
         file.write_text(text, encoding="utf-8")
+
+
+def test_the_code_of_a_metric_scores_again_where_it_is_asked_for(tree: Project) -> None:
+    files = (tree.root / "params.yaml", tree.root / "src/losslab/evaluation/extra/components.py")
+    texts = {file: file.read_text(encoding="utf-8") for file in files}
+    try:
+        tree.set(lambda p: p["evaluate"].update(metrics=["betti"]))
+        before = planned(tree.root)
+        files[1].write_text(f"{texts[files[1]]}\n\n{STATEMENT}", encoding="utf-8")
+        assert changed(before, planned(tree.root)) == matching(before, ["evaluate"])
+    finally:
+        for file, text in texts.items():
+            file.write_text(text, encoding="utf-8")
 
 
 def test_where_there_are_trials_tuning_is_like_training(tree: Project) -> None:

@@ -60,6 +60,11 @@ def test_the_default_is_correct() -> None:
             lambda p: p["evaluate"].update(boundary_tolerance=1e308),
             "evaluate.boundary_tolerance: 1e+308 is not ≤ 16384",
         ),
+        (
+            lambda p: p["evaluate"].update(metrics=["betti", "cldice"]),
+            "evaluate.metrics.1: 'cldice' is not one of 'cl_dice', 'components', 'betti' or 'calibration'",
+        ),
+        (lambda p: p["evaluate"].update(metrics=["betti", "betti"]), "evaluate.metrics: 'betti' is listed twice"),
         (lambda p: p["losses"]["dice"].update(smoth=1), "losses.dice.smoth: unknown key; did you mean 'smooth'?"),
         (lambda p: p["losses"]["dice"].update(smooth=-2), "losses.dice.smooth: -2 is not ≥ 0"),
         (lambda p: p["losses"]["dice"].update(kind="dise"), "no kind 'dise' in losslab.losses.KINDS; did you mean"),

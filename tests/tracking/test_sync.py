@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import pytest
 from projects import Project
-from tracked import DICE, first_run, logged_runs, plan_again
+from tracked import DICE, first_run, logged_runs, plan_again, planned
 
-from losslab.results import history, paths
+from losslab.results import history, paths, scores
 from losslab.settings import params
 from losslab.tracking import runs, store, sync
 
@@ -52,3 +53,16 @@ def test_two_that_tell_of_one_run_do_so_one_after_the_other(ready: Project, monk
     assert {name: run.data.metrics for name, run in logged_runs().items()} == {
         "unet-dice-seed0": {"test_miou_tuned": 0.5}
     }
+
+
+def test_what_else_was_measured_is_logged(ready: Project) -> None:
+    table = scores.read(paths.scores_file(DICE))
+    counted = np.zeros((len(table.images), len(table.classes), 4))
+    counted[..., 2:] = [4, 3]
+    values = {seed: dict.fromkeys(scores.THRESHOLDS, counted) for seed in table.seeds}
+    path = paths.extra_file(DICE, "components")
+    scores.write_table(path, scores.EXTRAS["components"], table.images, table.classes, values)
+    assert sync.cell(planned())
+    logged = logged_runs()["unet-dice-seed0"].data.metrics
+    assert logged["test_component_recall_tuned"] == logged["test_component_recall_fixed"] == 0.75
+    assert "test_ece_tuned" not in logged

@@ -18,7 +18,8 @@ from safetensors import safe_open
 
 from losslab.data import tensors
 from losslab.evaluation.boundaries import compare_boundaries
-from losslab.results import boundary_scores, history, predictions
+from losslab.evaluation.extra.measuring import measure
+from losslab.results import boundary_scores, history, predictions, scores
 
 NO_SERVER = {"LOSSLAB_MLFLOW": "on", "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 
@@ -56,6 +57,7 @@ def test_weights_that_do_not_fit_the_classes_are_one_line(ready: Project) -> Non
 
 def test_a_diverged_run_is_recorded_and_the_others_go_on(ready: Project) -> None:
     # Every seed of both losses; a learning rate so high that the weights overflow.
+    ready.set(lambda p: p["evaluate"].update(metrics=["cl_dice", "calibration"]))
     ready.set(lambda p: p["train"].update(optimizer={"kind": "sgd", "lr": 1e30}, schedule="constant"))
     run(ready, "plan", "train shapes unet bce", "evaluate shapes unet bce")
     folder = ready.root / "results/train/shapes/unet/bce"
@@ -69,7 +71,11 @@ def test_a_diverged_run_is_recorded_and_the_others_go_on(ready: Project) -> None
     assert {row["verdict"] for row in lost} == {"diverged", "not judged"}, "the one metric that decides, and the others"
     assert {row["status"] for row in lost} == {"diverged: 1 of 1 seeds, first at step 2"}
     assert all(row["mean"] is not None for row in board if row["loss"] == "dice")
-    assert "diverged: 1 of 1" in (ready.root / "results/report.html").read_text(encoding="utf-8")
+    assert {row["metric"] for row in board} >= {"cl_dice", "ece", "brier"}
+    page = (ready.root / "results/report.html").read_text(encoding="utf-8")
+    assert "diverged: 1 of 1" in page
+    assert "clDice" in page
+    assert "Betti" not in page
 
 
 def test_a_tracking_server_that_is_down_costs_a_warning(ready: Project) -> None:
@@ -111,7 +117,8 @@ def test_where_all_images_are_trained_on_there_is_nothing_to_draw(ready: Project
 
 
 def test_scores_count_every_pixel_and_boundary(ready: Project) -> None:
-    run(ready, "train shapes unet dice", "evaluate shapes unet dice")
+    ready.set(lambda p: p["evaluate"].update(metrics=list(scores.EXTRAS)))
+    run(ready, "plan", "train shapes unet dice", "evaluate shapes unet dice")
     folder = ready.root / "results/evaluate/shapes/unet/dice"
     with (folder / "scores.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -122,6 +129,14 @@ def test_scores_count_every_pixel_and_boundary(ready: Project) -> None:
     predicted = predictions.read(folder / "predictions/seed0.safetensors", 64)
     expected = compare_boundaries(torch.from_numpy(predicted), torch.from_numpy(truth.masks), 2)
     np.testing.assert_allclose(boundaries.values["tuned"][0], expected, rtol=1e-6)
+    extras = scores.read_extras(folder, scores.read(folder / "scores.csv"))
+    masks = torch.from_numpy(predicted), torch.from_numpy(truth.masks)
+    for metric, values in measure(scores.EXTRAS.keys() - {"calibration"}, *masks).items():
+        np.testing.assert_array_equal(extras[metric]["tuned"][0], values)
+    calibration = extras["calibration"]["tuned"][0]
+    np.testing.assert_array_equal(calibration, extras["calibration"]["fixed"][0])
+    assert (calibration[..., -1] > 0).all()
+    assert (calibration[..., -1] <= 64 * 64).all(), "squared errors of so many pixels"
 
 
 def test_a_damaged_tensor_file_is_one_line(ready: Project) -> None:

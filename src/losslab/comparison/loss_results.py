@@ -93,15 +93,22 @@ class Comparison:
 
 
 def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
-    """Read the scores and boundaries of every loss with a network on a data set and draw from them.
+    """Read the scores, boundaries and extra metrics of every loss with a network on a data set and draw from them.
 
     Raises:
-        InputError: a file is missing or damaged, or boundaries and scores of a loss do not belong together.
+        InputError: a file is missing or damaged, or the tables of a loss do not belong together.
     """
     cells = {loss: Cell(dataset, network, loss) for loss in plan.grid.losses}
     tables = {loss: scores.read(paths.scores_file(cell)) for loss, cell in cells.items()}
     scored = Counter((table.images, table.classes) for table in tables.values() if table.seeds)
     common = scored.most_common(1)[0][0] if scored else ((), ())
+    extras = {loss: scores.read_extras(paths.EVALUATE / cell.path, tables[loss]) for loss, cell in cells.items()}
+    for metric in dict.fromkeys(metric for of_loss in extras.values() for metric in of_loss):
+        for loss, cell in cells.items():
+            if metric not in extras[loss]:
+                raise InputError(
+                    f"{paths.extra_file(cell, metric)}: not found, and other losses have it; run `dvc repro`"
+                )
     resamplers: dict[int, Resampler] = {}
     results = {}
     for loss, cell in tqdm(cells.items(), f"{dataset} {network}: draws", unit="loss", disable=None):
@@ -116,7 +123,8 @@ def load(plan: ComparePlan, dataset: str, network: str) -> Comparison:
         for threshold in table.counts if table.seeds else ():
             tables_of_rule = table.counts[threshold], edges.values[threshold]
             exclusive = threshold == scores.ARGMAX
-            drawn = metrics.compute(Draws(*tables_of_rule, resampler.sums, table.classes, exclusive))
+            more = {metric: of_rule[threshold] for metric, of_rule in extras[loss].items()}
+            drawn = metrics.compute(Draws(*tables_of_rule, resampler.sums, table.classes, exclusive, more))
             values |= {(metric, threshold): array for metric, array in drawn.items()}
         rows = history.read(paths.history_file(cell))
         seeds = plan.seeds_of(cell)

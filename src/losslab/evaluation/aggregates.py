@@ -4,7 +4,7 @@ Every function takes a way to sum over images, so that the data as they are and 
 computation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -37,20 +37,34 @@ class Draws:
         sums: the weightings.
         classes: their names, where one may be background.
         exclusive: whether every known pixel has one class, and every decision is for one.
+        extras: what `evaluate.metrics` had measured, by name `[S, N, C, K]`, in the order of `results.scores.EXTRAS`.
     """
 
     def __init__(
-        self, counts: Counts, boundaries: Floats, sums: Sums, classes: Sequence[str] = (), exclusive: bool = False
+        self,
+        counts: Counts,
+        boundaries: Floats,
+        sums: Sums,
+        classes: Sequence[str] = (),
+        exclusive: bool = False,
+        extras: Mapping[str, Floats] | None = None,
     ) -> None:
         self.counts, self.boundaries, self.sums = counts, boundaries, sums
-        self.exclusive = exclusive
+        self.exclusive, self.extras = exclusive, extras or {}
         self.foreground = np.array([name != BACKGROUND for name in classes] or [True] * counts.shape[2])
         """Bool `[C]`."""
 
     @cached_property
     def pooled(self) -> Floats:
         """`[4, D, S, C]`: tp, fp, fn, tn of all images."""
-        return np.moveaxis(self.sums(np.moveaxis(self.counts, 0, 1)), -1, 0)
+        return self._pooled(self.counts)
+
+    def pooled_extra(self, name: str) -> Floats:
+        """`[K, D, S, C]`: what an extra metric is made of, of all images."""
+        return self._pooled(self.extras[name])
+
+    def _pooled(self, values: Table) -> Floats:
+        return np.moveaxis(self.sums(np.moveaxis(values, 0, 1)), -1, 0)
 
     def mean_over_classes(
         self, formula: Callable[[Floats, Floats, Floats], Floats], *, background: bool = True
@@ -58,8 +72,18 @@ class Draws:
         """`[D, S]`: a formula of each class's pooled tp, fp and fn, the mean over the classes in the truth; without the
         class `background`, if so asked."""
         tp, fp, fn, _ = self.pooled
+        return self.mean_of_classes(formula(tp, fp, fn), background=background)
+
+    def mean_of_classes(self, values: Floats, *, background: bool = True) -> Floats:
+        """`[D, S]`: the mean of values `[D, S, C]` over the classes in the truth; without the class `background`, if so
+        asked."""
+        tp, _, fn, _ = self.pooled
         present = (tp + fn > 0) & (background | self.foreground)
-        return quotient(np.where(present, formula(tp, fp, fn), 0.0).sum(-1), present.sum(-1))
+        return quotient(np.where(present, values, 0.0).sum(-1), present.sum(-1))
+
+    def of_objects(self, values: Floats) -> Floats:
+        """`[S, N, C]`: the values without those of the class `background`, which is no object."""
+        return np.where(self.foreground, values, np.nan)
 
     def mean_over_images(self, values: Floats) -> Floats:
         """As the function of this name."""

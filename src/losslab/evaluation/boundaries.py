@@ -50,7 +50,7 @@ def compare_boundaries(predicted: Tensor, target: Tensor, tolerance: float) -> T
     result = torch.zeros(predicted.shape[0] * predicted.shape[1], 5, dtype=torch.float64)
     true, guess = (target == 1).flatten(0, 1), predicted.flatten(0, 1).bool()
     void = (target == VOID).flatten(0, 1) if bool((target == VOID).any()) else None
-    inner, diagonal = _unknown_within(void, *predicted.shape[2:])
+    inner, diagonal = unknown_within(void, *predicted.shape[2:])
     edges = [_boundary(masks if void is None else masks & ~void, inner) for masks in (guess, true)]
     lost = true.any((1, 2)) & ~edges[1].any((1, 2))
     edges[0] = edges[0] & ~lost[:, None, None]
@@ -66,7 +66,7 @@ def compare_boundaries(predicted: Tensor, target: Tensor, tolerance: float) -> T
     return result.view(*predicted.shape[:2], 5)
 
 
-def _unknown_within(void: Tensor | None, height: int, width: int) -> tuple[Tensor | None, Tensor]:
+def unknown_within(void: Tensor | None, height: int, width: int) -> tuple[Tensor | None, Tensor]:
     """The unknown pixels `[M, H, W]` that lie within the rectangle of what is known, and its diagonals, float64 `[M]`
     on the CPU; where all is known no pixels, and one diagonal."""
     if void is None:

@@ -45,8 +45,14 @@ def recall(tp: Number, fp: Number, fn: Number) -> Number:
 
 def boundary_f(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Boundary F-score from numbers of boundary pixels `[..., 5]`; NaN where neither mask has any."""
-    predicted, predicted_near, true, true_near, _ = np.moveaxis(values, -1, 0)
-    precision, recall = predicted_near / np.maximum(predicted, 1), true_near / np.maximum(true, 1)
+    return f_of_shares(values[..., :4])
+
+
+def f_of_shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The harmonic mean of two shares, from numbers `[..., 4]`: predicted, of these right, true, of these met; NaN
+    where neither mask has any."""
+    predicted, right, true, met = np.moveaxis(values, -1, 0)
+    precision, recall = right / np.maximum(predicted, 1), met / np.maximum(true, 1)
     total = precision + recall
     score: NDArray[np.float64] = np.where(
         predicted + true > 0, 2 * precision * recall / np.where(total > 0, total, 1), np.nan

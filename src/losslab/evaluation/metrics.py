@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from losslab.evaluation.aggregates import Draws, Floats, quotient
-from losslab.evaluation.formulas import boundary_f, dice, iou, precision, recall
+from losslab.evaluation.formulas import boundary_f, dice, f_of_shares, iou, precision, recall
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,40 @@ def _pixel_accuracy(draws: Draws) -> Floats:
 
 def _has_background(draws: Draws) -> bool:
     return not draws.foreground.all()
+
+
+def _measured(name: str) -> Callable[[Draws], bool]:
+    """Whether `evaluate.metrics` named it."""
+    return lambda draws: name in draws.extras
+
+
+def _cl_dice(draws: Draws) -> Floats:
+    return draws.mean_over_images(draws.of_objects(f_of_shares(draws.extras["cl_dice"])))
+
+
+def _component_recall(draws: Draws) -> Floats:
+    _, _, true, hit = draws.pooled_extra("components")
+    return draws.mean_of_classes(hit / np.maximum(true, 1), background=False)
+
+
+def _component_precision(draws: Draws) -> Floats:
+    predicted, right, _, _ = draws.pooled_extra("components")
+    return draws.mean_of_classes(right / np.maximum(predicted, 1), background=False)
+
+
+def _betti_error(draws: Draws, dimension: int) -> Floats:
+    values = draws.extras["betti"]
+    error = abs(values[..., dimension] - values[..., 2 + dimension])
+    return draws.mean_over_images(draws.of_objects(np.where(values[..., 0] + values[..., 2] > 0, error, np.nan)))
+
+
+def _calibration_error(draws: Draws) -> Floats:
+    gaps = draws.pooled_extra("calibration")[:-1]
+    return draws.mean_of_classes(quotient(abs(gaps).sum(0), draws.pooled.sum(0)))
+
+
+def _brier(draws: Draws) -> Floats:
+    return draws.mean_of_classes(quotient(draws.pooled_extra("calibration")[-1], draws.pooled.sum(0)))
 
 
 METRICS = {
@@ -121,6 +155,65 @@ METRICS = {
         decimals=1,
         highest=float("inf"),
         lower_is_better=True,
+    ),
+    "cl_dice": Metric(
+        "clDice",
+        "How much of the predicted skeleton lies in the truth, and of the true one in the prediction, as F-score; mean "
+        "over classes but background and over images. It asks whether thin structures are met and whole, not how "
+        "thick they are.",
+        _cl_dice,
+        applies=_measured("cl_dice"),
+    ),
+    "component_recall": Metric(
+        "component recall",
+        "The share of the truth's connected components, of the test set, in which a pixel is predicted; mean over "
+        "classes but background.",
+        _component_recall,
+        applies=_measured("components"),
+    ),
+    "component_precision": Metric(
+        "component precision",
+        "The share of the prediction's connected components, of the test set, in which a pixel is true; mean over "
+        "classes but background.",
+        _component_precision,
+        applies=_measured("components"),
+    ),
+    "betti_0": Metric(
+        "Betti-0 error",
+        "By how many connected components prediction and truth differ; mean over classes but background and over "
+        "images; lower is better.",
+        lambda draws: _betti_error(draws, 0),
+        decimals=2,
+        highest=float("inf"),
+        lower_is_better=True,
+        applies=_measured("betti"),
+    ),
+    "betti_1": Metric(
+        "Betti-1 error",
+        "By how many holes prediction and truth differ; mean over classes but background and over images; lower is "
+        "better.",
+        lambda draws: _betti_error(draws, 1),
+        decimals=2,
+        highest=float("inf"),
+        lower_is_better=True,
+        applies=_measured("betti"),
+    ),
+    "ece": Metric(
+        "calibration error",
+        "Expected calibration error: how far probabilities lie from the share that is true, pixels of like probability "
+        "together (15 bins), over the test set; mean over classes; lower is better. No threshold has a part in it.",
+        _calibration_error,
+        lower_is_better=True,
+        applies=_measured("calibration"),
+    ),
+    "brier": Metric(
+        "Brier score",
+        "The mean of (probability − truth)² over the pixels of the test set; mean over classes; lower is better. No "
+        "threshold has a part in it.",
+        _brier,
+        decimals=4,
+        lower_is_better=True,
+        applies=_measured("calibration"),
     ),
 }
 

@@ -14,6 +14,7 @@ from losslab.data.tensors import Split
 from losslab.errors import InputError
 from losslab.evaluation.aggregates import Floats
 from losslab.evaluation.boundaries import compare_boundaries
+from losslab.evaluation.extra.measuring import measure
 from losslab.evaluation.formulas import FIXED_THRESHOLD
 from losslab.evaluation.pixel_counts import confusion, pixel_counts
 from losslab.evaluation.planes import most_probable, planes
@@ -27,7 +28,8 @@ from losslab.settings.plans import EvaluatePlan
 
 
 def evaluate_seeds(plan: EvaluatePlan) -> None:
-    """Score every test image with every model of one cell; write pixel counts, boundaries and the predicted masks."""
+    """Score every test image with every model of one cell; write pixel counts, boundaries, what else is to be measured,
+    and the predicted masks."""
     cell = plan.cell
     device = devices.prepare(plan.train)
     dtype = devices.compute_dtype(plan.train.precision, plan.cpu_precision, device)
@@ -48,6 +50,10 @@ def evaluate_seeds(plan: EvaluatePlan) -> None:
         counts, edges = ({seed: getattr(each, of) for seed, each in scored.items()} for of in ("counts", "edges"))
         scores.write(folder / paths.scores_file(cell).name, split.ids, split.classes, counts)
         boundary_scores.write(folder / paths.boundaries_file(cell).name, split.ids, split.classes, edges)
+        for metric in plan.evaluate.metrics:
+            values = {seed: each.extras[metric] for seed, each in scored.items()}
+            table = folder / paths.extra_file(cell, metric).name
+            scores.write_table(table, scores.EXTRAS[metric], split.ids, split.classes, values)
         if split.exclusive:
             pairs = {seed: each.confusion for seed, each in scored.items()}
             scores.write_confusion(folder / paths.confusion_file(cell).name, split.classes, pairs)
@@ -55,11 +61,12 @@ def evaluate_seeds(plan: EvaluatePlan) -> None:
 
 @dataclass(frozen=True)
 class Scored:
-    """What one model scored: by threshold rule pixel counts `[N, C, 4]` and boundaries `[N, C, 5]`, and where classes
-    exclude each other pixels by true and predicted class `[C, C]`."""
+    """What one model scored: by threshold rule pixel counts `[N, C, 4]` and boundaries `[N, C, 5]`, and `[N, C, K]` for
+    each extra metric; where classes exclude each other also pixels by true and predicted class `[C, C]`."""
 
     counts: dict[str, scores.Counts]
     edges: dict[str, Floats]
+    extras: dict[str, dict[str, Floats]]
     confusion: scores.Counts
 
 
@@ -75,6 +82,10 @@ def score(model: Model, split: Split, settings: Evaluate, dtype: torch.dtype) ->
     chosen = scores.RULES[split.exclusive]
     counts = {rule: np.empty((number, classes, 4), np.int64) for rule in chosen}
     edges = {rule: np.empty((number, classes, 5)) for rule in chosen}
+    extras: dict[str, dict[str, Floats]] = {
+        metric: {rule: np.empty((number, classes, len(scores.EXTRAS[metric]))) for rule in chosen}
+        for metric in settings.metrics
+    }
     pairs = np.zeros((classes, classes), np.int64)
     predicted = np.empty((number, classes, *images.shape[2:]), np.bool_)
     batches = predict_batches(
@@ -86,7 +97,9 @@ def score(model: Model, split: Split, settings: Evaluate, dtype: torch.dtype) ->
             mask = rules[rule](probabilities)
             counts[rule][batch] = pixel_counts(mask, target).cpu().numpy()
             edges[rule][batch] = compare_boundaries(mask, target, settings.boundary_tolerance).numpy()
+            for metric, values in measure(settings.metrics, mask, target, probabilities).items():
+                extras[metric][rule][batch] = values
         if split.exclusive:
             pairs += confusion(mask, target).cpu().numpy()
         predicted[batch] = mask.cpu().numpy()
-    return Scored(counts, edges, pairs), predicted
+    return Scored(counts, edges, extras, pairs), predicted

@@ -65,6 +65,11 @@ def confusion_file(cell: Cell) -> Path:
     return EVALUATE / cell.path / "confusion.csv"
 
 
+def extra_file(cell: Cell, metric: str) -> Path:
+    """Where `evaluate` leaves what a metric of `evaluate.metrics` is made of."""
+    return EVALUATE / cell.path / f"{metric}.csv"
+
+
 def predictions_file(cell: Cell, seed: int) -> Path:
     """Where `evaluate` leaves the masks that a seed predicts; there are none if it diverged."""
     return EVALUATE / cell.path / "predictions" / f"seed{seed}.safetensors"

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from losslab.errors import InputError
 from losslab.results import tables
 
 Counts = NDArray[np.int64]
@@ -24,6 +25,13 @@ ARGMAX = "argmax"
 """And where classes exclude each other: a pixel is of its most probable class."""
 RULES = (THRESHOLDS, (ARGMAX,))
 """The rules that a table has, all of one or all of the other."""
+EXTRAS = {
+    "cl_dice": ("predicted", "predicted_inside", "true", "true_inside"),
+    "components": ("predicted", "predicted_right", "true", "true_hit"),
+    "betti": ("predicted_components", "predicted_holes", "true_components", "true_holes"),
+    "calibration": (*(f"gap_{number}" for number in range(1, 16)), "squared_error"),
+}
+"""What `evaluate.metrics` may name → the columns of the table of this name, which is there if it does."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,22 @@ def read_table(
         raise tables.damaged(path, error) from None
     by_threshold = {threshold: values[:, i] for i, threshold in enumerate(rules)}
     return numbers_of_seeds, tuple(images), tuple(classes), by_threshold
+
+
+def read_extras(folder: Path, table: Scores) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """The tables of `EXTRAS` beside the scores of one loss, as many as there are: name → threshold rule → `[S, N, C,
+    K]`.
+
+    Raises:
+        InputError: one is not such a table, lacks rows, or does not belong to the scores.
+    """
+    extras = {}
+    for path, name in ((folder / f"{name}.csv", name) for name in EXTRAS):
+        if path.is_file():
+            *scored, extras[name] = read_table(path, EXTRAS[name], np.float64)
+            if tuple(scored) != (table.seeds, table.images, table.classes):
+                raise InputError(f"{path}: not of the seeds and images of the scores; remove it and run `dvc repro`")
+    return extras
 
 
 def write_confusion(path: Path, classes: Sequence[str], pairs: Mapping[int, Counts]) -> None:

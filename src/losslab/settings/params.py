@@ -38,6 +38,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$")]
 Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_no_duplicates)]
 CellPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+/[A-Za-z0-9_]+/[A-Za-z0-9_]+$")]
 Spec = dict[str, Any]
+ExtraMetric = Literal["cl_dice", "components", "betti", "calibration"]
 
 
 class Grid(Section):
@@ -159,6 +160,8 @@ class Evaluate(Section):
 
     batch_size: Count
     boundary_tolerance: Annotated[NonNegative, Field(le=16384)] = 2.0
+    metrics: Annotated[tuple[ExtraMetric, ...], AfterValidator(_no_duplicates)] = ()
+    """What else is measured, in more time: middle lines, components, their number with that of holes, calibration."""
 
 
 class Compare(Section):

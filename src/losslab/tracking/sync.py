@@ -111,6 +111,7 @@ def _sync_files(cell: Cell, its_runs: Sequence[Run]) -> bool:
     rows = history.read(history_file)
     table = scores.read(scores_file) if scores_file.is_file() else None
     edges = boundary_scores.read(paths.boundaries_file(cell)) if table else None
+    extras = scores.read_extras(scores_file.parent, table) if table else {}
     done = True
     for run in its_runs:
         metadata = _metadata(paths.model_file(cell, run.seed))
@@ -124,7 +125,8 @@ def _sync_files(cell: Cell, its_runs: Sequence[Run]) -> bool:
         values: dict[str, float] = {}
         for threshold, counts in table.counts.items():
             of_run = counts[which], edges.values[threshold][which]
-            draws = Draws(*of_run, unweighted, table.classes, threshold == scores.ARGMAX)
+            more = {metric: of_rule[threshold][which] for metric, of_rule in extras.items()}
+            draws = Draws(*of_run, unweighted, table.classes, threshold == scores.ARGMAX, more)
             values |= {f"test_{metric}_{threshold}": value.item() for metric, value in metrics.compute(draws).items()}
         rule = standings.ranking_rule(list(table.counts))
         by_class = class_iou(table.counts[rule][which])[0]
