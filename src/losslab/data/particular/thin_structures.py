@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from losslab.data.dataset import Dataset
 from losslab.data.extraction import Extracted, SplitImages, write_splits
-from losslab.data.splits import SPLITS
 from losslab.data.particular.trees import Floats, tree
+from losslab.data.splits import SPLITS
 from losslab.data.tensors import Array
 from losslab.settings.schema import Count, NonNegative, Section, UnitInterval
 
@@ -59,7 +59,7 @@ class ThinStructures(Dataset):
 
     TRAINING_IMAGES = ("extract", "train_images")
 
-    download: Download = Download()
+    download: Download
     extract: Extract
 
     def fetch(self, raw: Path) -> None:
@@ -68,9 +68,7 @@ class ThinStructures(Dataset):
 
     def write_tensors(self, raw: Path, out: Path) -> None:
         options = self.extract
-        splits = {
-            name: SplitImages("drawn", self._drawn(name, getattr(options, f"{name}_images"))) for name in SPLITS
-        }
+        splits = {name: SplitImages("drawn", self._drawn(name, getattr(options, f"{name}_images"))) for name in SPLITS}
         account = {"synthetic": True, "source_images": sum(getattr(options, f"{name}_images") for name in SPLITS)}
         write_splits(out, "Thin structures (synthetic)", (CLASS,), splits, account)
 
@@ -132,7 +130,8 @@ def _grain(random: np.random.Generator, side: int, cell: int) -> Floats:
 def _noise(random: np.random.Generator, side: int) -> Floats:
     """Nearly normal, of standard deviation 1: a sum of four uniform numbers."""
     one, two, three, four = random.random((4, side, side))
-    return (one + two + three + four - 2) * np.sqrt(3.0)
+    noise: Floats = (one + two + three + four - 2) * np.sqrt(3.0)
+    return noise
 
 
 def _blurred(values: Floats) -> Floats:
