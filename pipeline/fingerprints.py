@@ -27,8 +27,8 @@ NOT_FOLLOWED = {
 ROOMS_NOT_FOLLOWED = ("losslab.settings.", "losslab.tracking.")
 NOT_CALLED = {
     "download": {f"losslab.data.{name}" for name in ("coco.extraction", "coco.outlines", "extraction",
-                                                     "mask_files.label_maps", "photos", "tensors", "workers",
-                                                     "yolo.extraction")},
+                                                     "mask_files.label_maps", "particular.trees", "photos", "tensors",
+                                                     "workers", "yolo.extraction")},
     "extract": {f"losslab.data.{name}" for name in ("coco.sources", "sources.downloads", "sources.http",
                                                     "sources.packages")},
 }  # fmt: skip

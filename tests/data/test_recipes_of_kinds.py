@@ -10,7 +10,7 @@ import pytest
 import yaml
 from cifar_world import archive
 from flowers_world import folder
-from layouts_world import cityscapes, pets, voc
+from layouts_world import cityscapes, drive, pets, voc
 from mask_world import carvana
 from projects import ROOT
 from recipe_world import replay
@@ -30,6 +30,10 @@ def pictures(dataset: dict[str, Any], path: Path) -> None:
 def flowers(dataset: dict[str, Any], path: Path) -> None:
     dataset["download"] |= {"source": str(folder(path)), "md5": {}}
     dataset["extract"] |= {"image_size": 32, "workers": 1}
+
+
+def smaller_drawings(dataset: dict[str, Any], path: Path) -> None:
+    dataset["extract"] |= {"image_size": 32, "train_images": 8, "val_images": 4, "test_images": 4}
 
 
 def in_the_layout_of(make: Callable[[Path], None], below: str = "") -> Callable[[dict[str, Any], Path], None]:
@@ -52,6 +56,8 @@ def in_the_layout_of(make: Callable[[Path], None], below: str = "") -> Callable[
         ("voc_2012", in_the_layout_of(voc, "VOCdevkit/VOC2012"), {"width": 4, "levels": 2}),
         ("cityscapes", in_the_layout_of(cityscapes), {"width": 4, "levels": 2}),
         ("oxford_pets", in_the_layout_of(pets), {"width": 4, "levels": 2}),
+        ("drive", in_the_layout_of(drive), {"width": 4, "levels": 2}),
+        ("thin_structures", smaller_drawings, {"width": 4, "levels": 2}),
     ],
 )
 def test_a_recipe_runs_end_to_end(

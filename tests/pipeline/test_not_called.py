@@ -58,6 +58,11 @@ def yolo(path: Path, shapes: Path) -> dict[str, Any]:
     return {"kind": "yolo", "download": download, "extract": {"image_size": 16, "workers": 1}}
 
 
+def drawings(path: Path, shapes: Path) -> dict[str, Any]:
+    extract = {"image_size": 32, "train_images": 3, "val_images": 2, "test_images": 2}
+    return {"kind": "thin_structures", "download": {}, "extract": extract}
+
+
 @contextmanager
 def calls() -> Iterator[set[str]]:
     """Names of the modules whose functions are called in the block, in threads that it starts too."""
@@ -77,7 +82,7 @@ def calls() -> Iterator[set[str]]:
         threading.setprofile(before)
 
 
-@pytest.mark.parametrize("made", [shapes_files, masks, colours, flowers, coco, yolo])
+@pytest.mark.parametrize("made", [shapes_files, masks, colours, flowers, coco, yolo, drawings])
 def test_what_is_left_out_is_not_called(
     made: Callable[[Path, Path], dict[str, Any]], tmp_path: Path, shapes: Path
 ) -> None:

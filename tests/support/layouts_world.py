@@ -82,6 +82,18 @@ def ade20k(root: Path) -> None:
             save(root / f"annotations/{split}/ADE_{index:08}.png", Image.fromarray(label_map(index, (0, 1, 2))))
 
 
+def drive(root: Path) -> None:
+    """DRIVE: photographs in TIFF, vessels and fields of view in GIF, and a second observer's for the test images."""
+    for split, start in (("training", 21), ("test", 1)):
+        for index in range(start, start + 6):
+            save(root / f"{split}/images/{index:02}_{split}.tif", photo(index))
+            vessels = Image.fromarray(label_map(index, (0, 255, 0)))
+            save(root / f"{split}/1st_manual/{index:02}_manual1.gif", vessels)
+            save(root / f"{split}/mask/{index:02}_{split}_mask.gif", Image.new("L", (SIDE, SIDE), 255))
+            if split == "test":
+                save(root / f"{split}/2nd_manual/{index:02}_manual2.gif", vessels)
+
+
 def cvat(root: Path) -> None:
     """CVAT's export "Segmentation mask", with images: colours, and a label map that names them."""
     colours = np.array([[0, 0, 0], [250, 50, 83], [51, 221, 255]], np.uint8)

@@ -13,11 +13,12 @@ __all__ = ["KINDS", "Dataset", "registry"]
 
 
 KINDS = {
-    "cifar_colour": "cifar_colour:CifarColour",
+    "cifar_colour": "particular.cifar_colour:CifarColour",
     "coco": "coco.dataset:Coco",
     "flowers17": "mask_files.flowers17:Flowers17",
     "mask_folder": "mask_files.mask_folder:MaskFolder",
     "purdue_shapes": "purdue_shapes:PurdueShapes",
+    "thin_structures": "particular.thin_structures:ThinStructures",
     "yolo": "yolo.dataset:Yolo",
 }
 

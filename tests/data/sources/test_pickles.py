@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from losslab.data import purdue_shapes
-from losslab.data.cifar_colour import read_batch
+from losslab.data.particular.cifar_colour import read_batch
 from losslab.data.purdue_shapes import read_file
 from losslab.errors import InputError
 

@@ -13,7 +13,8 @@ from cifar_world import COUNT, HORSE, LIGHTS, NAMES, archive, images, labels, py
 from coco_world import Server
 from extraction import contents, dataset, run
 
-from losslab.data import cifar_colour, tensors
+from losslab.data import tensors
+from losslab.data.particular import cifar_colour
 from losslab.errors import InputError
 
 
