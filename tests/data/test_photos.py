@@ -79,14 +79,19 @@ def test_reduction_is_antialiased(tmp_path: Path) -> None:
     assert np.ptp(read_image(tmp_path / "a.png", 256, 256, 16).astype(int)) <= 2
 
 
-def bomb(path: Path) -> Path:
-    """A PNG of 70 bytes that claims 60,000×60,000 pixels."""
+def png(width: int, height: int, bits: int, rows: bytes) -> bytes:
+    """A PNG of three colours, `bits` each, whatever rows it has."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def bomb(path: Path) -> Path:
+    """A PNG of 70 bytes that claims 60,000×60,000 pixels."""
+    path.write_bytes(png(60_000, 60_000, 8, b""))
     return path
 
 
@@ -136,6 +141,30 @@ def test_sixteen_bits_that_may_be_twelve_are_refused_not_black(tmp_path: Path, k
         read_image(tmp_path / f"a.{kind}", 40, 24, 8)
     Image.fromarray(np.zeros((24, 40), np.uint16)).save(tmp_path / f"a.{kind}")
     assert not read_image(tmp_path / f"a.{kind}", 40, 24, 8).any(), "black is black"
+
+
+def save_48_bits(path: Path, values: np.ndarray) -> None:
+    """A PNG or TIFF of three times 16 bits a pixel, which Pillow reads and does not write; the values `[H, W, 3]`."""
+    height, width, _ = values.shape
+    if path.suffix == ".png":
+        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+        path.write_bytes(png(width, height, 16, rows))
+        return
+    content = struct.pack("<3H", 16, 16, 16) + values.astype("<u2").tobytes()
+    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 14),
+               (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(content) - 6)]  # fmt: skip
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(content)) + content + directory + bytes(4))
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_colours_of_sixteen_bits_that_may_be_twelve_are_refused_not_black(tmp_path: Path, kind: str) -> None:
+    save_48_bits(tmp_path / f"a.{kind}", np.full((24, 40, 3), 0x8042))
+    assert set(read_image(tmp_path / f"a.{kind}", 40, 24, 8).ravel()) == {0x80}
+    for meant in (0xFFF, 0xFF):
+        save_48_bits(tmp_path / f"a.{kind}", np.full((24, 40, 3), meant))
+        with pytest.raises(Unusable, match=r"^bits_unclear$"):
+            read_image(tmp_path / f"a.{kind}", 40, 24, 8)
 
 
 @pytest.mark.parametrize("values", [np.float32(0.5), np.float32(200), np.float32(np.nan), np.int32(70_000)])

@@ -31,6 +31,8 @@ TURNS = {
 
 
 BITS_PER_SAMPLE = 258  # TIFF tag
+DEEP = "16 bits"
+"""The key of an open image's `info` that says whether its file has 16 bits a colour."""
 
 
 class Unusable(Exception):
@@ -107,6 +109,7 @@ def opened(path: Path, what: str = "") -> Iterator[Image.Image]:
         with image:
             if image.width * image.height > MAX_PIXELS:
                 raise Unusable(f"{what}too_large")
+            image.info[DEEP] = any(";16" in str(tile) for tile in image.tile)  # Pillow forgets it with loading
             try:
                 yield image
             except (Unusable, MemoryError):
@@ -119,7 +122,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     """RGB of 8 bits. Of 16 bits the upper 8 count, of a TIFF that says 12 the upper 8 of these.
 
     Raises:
-        Unusable: `bits_unclear` where no value of 16 bits is over 4,095, as if 12 or 8 were meant;
+        Unusable: `bits_unclear` where no value of 16 bits is over 4,095, as if 12 or 8 were meant (black is black in
+            grey; of colours Pillow gives the upper 8 bits alone, in which 8 meant look the same);
             `not_8_to_16_bits` for 32-bit and floating-point values, of which no file says what is white.
     """
     if image.mode.startswith("I;16"):
@@ -131,7 +135,10 @@ def _rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((values >> shift).astype(np.uint8)).convert("RGB")
     if image.mode in {"I", "F"}:
         raise Unusable("not_8_to_16_bits")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    if image.info[DEEP] and np.asarray(rgb).max() < 1 << 4:
+        raise Unusable("bits_unclear")
+    return rgb
 
 
 def framed(pixels: Array, frame: Frame, rows: slice, columns: slice, fill: int | None = None) -> Array:
