@@ -6,6 +6,9 @@ UV = uv==0.13.8
 # Recipes name .venv by its relative path: the folder's may have a space or a quote.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY = .venv/ready
+# What stands after it is run while no other make of this folder runs such a thing: two would trip over each other.
+IN_TURN = import fcntl, os, sys; turn = os.open("requirements.lock", os.O_RDONLY); os.set_inheritable(turn, True); \
+  fcntl.flock(turn, fcntl.LOCK_EX); os.execvp(sys.argv[1], sys.argv[1:])
 # Nothing is sent to where you did not name.
 NO_TELEMETRY = DO_NOT_TRACK=1 DVC_NO_ANALYTICS=1 HF_HUB_DISABLE_TELEMETRY=1 MLFLOW_DISABLE_TELEMETRY=true \
   RAY_USAGE_STATS_ENABLED=0
@@ -92,6 +95,10 @@ help:  ## this list
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "losslab needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -c '$(IN_TURN)' $(MAKE) --no-print-directory .venv/installed
+	touch $@
+
+.venv/installed: requirements.lock pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
 	VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock

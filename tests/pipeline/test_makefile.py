@@ -95,6 +95,22 @@ def test_an_environment_is_set_up_in_a_path_with_a_space(tmp_path: Path) -> None
     assert dict(line.split("=") for line in shown.stdout.decode().splitlines()) == NO_TELEMETRY
 
 
+def test_two_makes_at_once_in_a_new_clone_set_it_up_once(tmp_path: Path) -> None:
+    """By a python and a uv that only write down when they begin and end."""
+    tools = tmp_path / ".venv/bin"
+    tools.mkdir(parents=True)
+    for part in PARTS:
+        shutil.copy(ROOT / part, tmp_path)
+    for tool in ("python", "uv"):
+        (tools / tool).write_text("#!/bin/sh\necho begin >> asked\nsleep 0.2\necho end >> asked\n", encoding="utf-8")
+        (tools / tool).chmod(0o755)
+    command = ["make", f"PYTHON={shlex.quote(sys.executable)}", ".venv/ready"]
+    both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [one.communicate(timeout=60)[1] for one in both]
+    assert [one.returncode for one in both] == [0, 0], said
+    assert (tmp_path / "asked").read_text(encoding="utf-8").split() == ["begin", "end"] * 3
+
+
 def test_make_switches_off_what_the_stages_switch_off(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text(f"include {ROOT}/Makefile\nshow:\n\t@env\n", encoding="utf-8")
     env = {"PATH": os.environ["PATH"]}
