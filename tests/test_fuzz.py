@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mask_world import palette_image, photo, shape
 from projects import ROOT
+from yolo_world import write as write_yolo
 
 from losslab import data, networks
 from losslab.errors import InputError
@@ -142,6 +143,22 @@ def test_images_and_masks(label_maps: Path, edits: list[tuple[str, float, int, b
         download = {"images": str(folder), "masks": str(folder)} | names
         extract = {"image_size": 16, "classes": {"thing": 1}, "background": [0], "workers": 1, "max_unreadable": 6}
         made = data.registry.build({"kind": "mask_folder", "download": download, "extract": extract})
+        assert len(refusal(lambda: extracted(made))) == 1
+
+
+@pytest.fixture(scope="module")
+def yolo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_yolo(tmp_path_factory.mktemp("yolo"), {"train": 2, "val": 1, "test": 1})
+
+
+@mended
+@given(edits=changes, which=st.sampled_from(("data.yaml", "labels/train/000.txt")))
+def test_yolo(yolo: Path, edits: list[tuple[str, float, int, bytes]], which: str) -> None:
+    with tempfile.TemporaryDirectory() as work:
+        folder = shutil.copytree(yolo, Path(work, "set"))
+        (folder / which).write_bytes(changed((folder / which).read_bytes(), edits))
+        extract = {"image_size": 16, "workers": 1, "max_unreadable": 4}
+        made = data.registry.build({"kind": "yolo", "download": {"source": str(folder)}, "extract": extract})
         assert len(refusal(lambda: extracted(made))) == 1
 
 

@@ -1,8 +1,10 @@
 """Racing: seeds for the losses in the race, through params.yaml and a real DVC repository; verdicts made to order."""
 
 import os
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +30,35 @@ PLANTED = """
 """
 """In place of what `compare` decides: mse is worse with two seeds, bce with three."""
 
+UNDECIDED = """
+    losses = list(plan.grid.losses)
+    planted = {"dataset": "shapes", "network": "unet", "verdict": "undecided", "leader": losses[0]}
+    planted |= {"contenders": losses, "worse": {}, "unreliable": {}, "regret": None, "forecast_seeds": None}
+    write_json(paths.COMPARE / "verdicts.json", [planted])
+"""
+"""Nothing is ever decided: every loss races to the most seeds."""
+
 RACED = {"shapes/unet/dice": 3, "shapes/unet/bce": 3, "shapes/unet/mse": 2}
 COMMENT = "# what this is for\n"
 
 
-@pytest.fixture
-def repository(tmp_path: Path, shapes: Path) -> Project:
-    """A small repository in which nothing has run, three losses, one seed each, and the planted verdicts."""
+def racing(tmp_path: Path, shapes: Path, planted: str) -> Project:
+    """A small repository in which nothing has run, three losses, one seed each, and planted verdicts."""
     project = new_repository(tmp_path / "project")
     project.set(lambda p: p["datasets"]["shapes"]["download"].update(source=str(shapes)))
     project.set(lambda p: p["grid"].update(losses=["bce", "dice", "mse"]))
     project.set(lambda p: p["train"].update(epochs=1))
     stage = project.root / "pipeline/compare.py"
-    edit(stage, "\n\n\nif __name__", f"{PLANTED}\n\nif __name__")
+    edit(stage, "\n\n\nif __name__", f"{planted}\n\nif __name__")
     edit(stage, "import ComparePlan", "import Cell, ComparePlan")
     file = project.root / "params.yaml"
     file.write_text(COMMENT + file.read_text(encoding="utf-8"), encoding="utf-8")
     return project
+
+
+@pytest.fixture
+def repository(tmp_path: Path, shapes: Path) -> Project:
+    return racing(tmp_path, shapes, PLANTED)
 
 
 def checkpoints(project: Project) -> set[str]:
@@ -114,14 +128,20 @@ def test_losses_with_fewer_seeds_catch_up_first_and_none_has_more_than_the_most(
     assert decide.more_seeds(verdict(["dice"]), settings, 16) == {}, "one loss has no rival"
 
 
+def start(project: Project) -> subprocess.Popen[str]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")} | {"LOSSLAB_MLFLOW": "off"}
+    command = [sys.executable, "-m", "pipeline.decide", "--jobs", "2"]
+    return subprocess.Popen(
+        command, cwd=project.root, env=env, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_what_it_would_have(repository: Project, tmp_path: Path) -> None:
     undisturbed = repository.copy(tmp_path / "undisturbed")
     assert undisturbed.stage("decide", "--jobs", "2").returncode == 0
-    command = [sys.executable, "-m", "pipeline.decide", "--jobs", "2"]
-    env = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")} | {"LOSSLAB_MLFLOW": "off"}
     for trained in range(1, sum(RACED.values()) + 1):  # killed as each seed is done, from the first to the last
-        driver = subprocess.Popen(command, cwd=repository.root, env=env, stdout=subprocess.DEVNULL)
+        driver = start(repository)
         wait_for(lambda trained=trained: len(checkpoints(repository)) >= trained, 240)  # type: ignore[misc]
         driver.kill()
         driver.wait(60)
@@ -129,4 +149,30 @@ def test_killed_again_and_again_it_ends_with_what_it_would_have(repository: Proj
     assert repository.params == undisturbed.params
     assert len(checkpoints(repository)) == sum(RACED.values())
     names = [yaml.safe_load((each.root / "dvc.lock").read_text()) for each in (repository, undisturbed)]
+    assert names[0] == names[1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_long_race_killed_at_random_ends_with_what_a_clone_of_it_makes(tmp_path: Path, shapes: Path) -> None:
+    """Three losses to 16 seeds each: days of a real race, on a tiny set."""
+    project, clone = (racing(tmp_path / name, shapes, UNDECIDED) for name in ("killed", "clone"))
+    draw, kills = random.Random(0), 0
+    while True:
+        driver, end = start(project), time.monotonic() + (draw.uniform(2, 60) if kills < 20 else 6000)
+        wait_for(lambda: driver.poll() is not None or time.monotonic() > end, 6000)  # noqa: B023
+        if driver.poll() is not None:
+            break
+        driver.kill()
+        driver.communicate(timeout=240)  # to the end of all that it started
+        kills += 1
+    assert driver.returncode == 0, driver.communicate()[1]
+    assert kills >= 8
+    assert project.params["grid"]["seeds"] == {f"shapes/unet/{loss}": 16 for loss in ("bce", "dice", "mse")}
+    assert len(checkpoints(project)) == 3 * 16
+    assert project.repro() == []
+    assert not [path for path in project.root.rglob(".tmp-*") if ".dvc" not in path.parts]
+    (clone.root / "params.yaml").write_bytes((project.root / "params.yaml").read_bytes())
+    clone.repro()
+    names = [yaml.safe_load((each.root / "dvc.lock").read_text()) for each in (project, clone)]
     assert names[0] == names[1]

@@ -93,6 +93,16 @@ def test_dvc_finds_out_of_date_what_the_plans_say(copy: Project) -> None:
     assert copy.repro() == ["plan"], "going back computes nothing"
 
 
+def test_a_locale_that_is_not_utf_8_plans_the_same(copy: Project) -> None:
+    plans = {path: path.read_bytes() for path in (copy.root / "results/plan").rglob("*.json")}
+    file = copy.root / "params.yaml"
+    file.write_text("# 山 × é\n" + file.read_text(encoding="utf-8"), encoding="utf-8")
+    planned = copy.stage("plan", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert planned.returncode == 0, planned.stderr
+    assert {path: path.read_bytes() for path in (copy.root / "results/plan").rglob("*.json")} == plans
+    assert len(plans) > 4
+
+
 def test_another_version_of_torch_trains_again_unless_results_are_kept_knowingly(copy: Project, tmp_path: Path) -> None:
     other = tmp_path / "torch-99.0.dist-info"
     other.mkdir()

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -98,6 +99,17 @@ def test_a_second_driver_is_refused_in_a_line(repository: Project, driver: str) 
         refused = repository.stage(driver)
     line = "error: another `make` or `losslab decide` is at work in this folder; wait for it or end it"
     assert (refused.returncode, refused.stderr.strip()) == (1, line)
+
+
+@pytest.mark.slow
+def test_of_two_drivers_at_once_from_a_clean_state_one_does_all_and_one_is_refused(repository: Project) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        both = [one.result() for one in [pool.submit(repository.run, *DRIVER, "--jobs", "2") for _ in range(2)]]
+    refused, done = sorted(both, key=lambda one: -one.returncode)
+    assert (refused.returncode, done.returncode) == (1, 0), refused.stderr + done.stderr
+    assert refused.stderr.startswith("error: another `make` or `losslab decide` is at work in this folder")
+    assert (repository.root / "results/report.html").is_file()
+    assert repository.repro() == []
 
 
 def test_no_jobs_are_refused_in_a_line(repository: Project) -> None:

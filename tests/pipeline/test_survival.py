@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -198,13 +199,18 @@ def test_two_trainings_of_one_run_give_what_one_gives(retrains: Project) -> None
     assert strays(retrains.root) == []
 
 
+def with_makefile(project: Project) -> None:
+    """Put the Makefile in, to use this environment."""
+    for part in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / part, project.root)
+    (project.root / ".venv").mkdir(exist_ok=True)
+    (project.root / ".venv/ready").touch()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("whom", ["make", "dvc"])
 def test_ctrl_c_ends_every_process(endless: Project, whom: str) -> None:
-    for part in ("Makefile", "requirements.lock", "pyproject.toml"):
-        shutil.copy(ROOT / part, endless.root)
-    (endless.root / ".venv").mkdir(exist_ok=True)
-    (endless.root / ".venv/ready").touch()
+    with_makefile(endless)
     process = start(endless, *(["make", "JOBS=2"] if whom == "make" else ["dvc", "repro"]))
     trains(endless, process, 2 if whom == "make" else 1)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does
@@ -213,6 +219,19 @@ def test_ctrl_c_ends_every_process(endless: Project, whom: str) -> None:
     assert "stopped; run again to go on" in said
     assert "Traceback" not in said
     assert strays(endless.root) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_make_started_ends_with_make_alone(endless: Project, number: signal.Signals) -> None:
+    with_makefile(endless)
+    process = start(endless, "make", "JOBS=2")
+    trains(endless, process, 2)
+    process.send_signal(number)
+    process.communicate(timeout=300)  # to the end of the output, which every child holds open
+    assert process.returncode != 0
+    assert [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(endless.root)] == []
+    assert endless.run("dvc", "repro", "plan").returncode == 0, "nothing is busy"
 
 
 @pytest.mark.slow
