@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -373,6 +374,18 @@ def test_weights_that_are_no_numbers_are_one_line(predict: Predict, model: Path,
 def test_images_whose_names_differ_in_case_only_have_outputs_of_their_own(tmp_path: Path) -> None:
     names = [source.name for source in find_images(["x/a.png", "y/A.png", "z/a.jpg"], tmp_path)]
     assert names == ["a", "A-2", "a-3"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="this system has no names of such bytes")
+def test_names_of_any_length_and_bytes_have_outputs(predict: Predict, tmp_path: Path) -> None:
+    model = save_model(tmp_path / "m.safetensors", ["山" * 300, "𠀀" * 300])
+    (tmp_path / "in").mkdir()
+    for name in (b"x" * 250, b"x" * 251, b"\xff", "é".encode() * 120):
+        stripes(24, 16, "red").save(tmp_path / "a.png")
+        (tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path / "in") + b"/" + name + b".png"))
+    assert predict("in", "--model", model, "--out", "out", "--planes", "--coco", "c.json") == (0, "")
+    assert len(list((tmp_path / "out").iterdir())) == 4 * 4
+    assert len({result["image_id"] for result in json.loads((tmp_path / "c.json").read_bytes())}) == 4
 
 
 def test_a_photograph_is_fitted_as_training_images_are(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from losslab.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
+NAME_BYTES = 110
+"""Bytes of an image's and of a class's name that outputs keep: both are in the name of one file, which may have 255."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -23,7 +26,7 @@ def class_words(classes: Sequence[str]) -> list[str]:
     """What each class is called in file names: no two alike, whatever their case, and none like another output."""
     words, taken = list[str](), {"mask", "overlay", "compare"}
     for name in classes:
-        wanted = re.sub(r"[^\w-]+", "_", name)[:60] or "class"
+        wanted = _cut(re.sub(r"[^\w-]+", "_", name)[:60]) or "class"
         words.append(_untaken(wanted, taken))
     return words
 
@@ -64,7 +67,15 @@ def find_images(images: Iterable[str], out: Path) -> list[Source]:
         for file in below:
             given.setdefault(str(file), str(file.relative_to(path).with_suffix("")))
     taken: set[str] = set()
-    return [Source(what, _untaken(wanted, taken)) for what, wanted in given.items()]
+    folders = {what: wanted.rpartition("/") for what, wanted in given.items()}
+    return [
+        Source(what, _untaken(f"{above}{sign}{_cut(name)}", taken)) for what, (above, sign, name) in folders.items()
+    ]
+
+
+def _cut(name: str) -> str:
+    """As much of a name as fits in `NAME_BYTES`, and what is no UTF-8 as `?`."""
+    return name.encode(errors="replace")[:NAME_BYTES].decode(errors="ignore")
 
 
 def image_ids(sources: Sequence[Source]) -> dict[Source, int | str]:

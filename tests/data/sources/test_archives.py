@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -156,3 +157,12 @@ def test_a_link_that_leads_out_of_a_folder_is_not_followed(tmp_path: Path) -> No
             files.copy({"in/out": tmp_path / "out"})
     assert (tmp_path / "copy").read_text() == "file"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="this system has no such names")
+def test_a_name_that_is_no_utf_8_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "é.png").touch()
+    assert archives.open_files(tmp_path, "folder").names() == ["é.png"]
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).touch()
+    with pytest.raises(InputError, match=r"^folder: the name of the file '\\udcff.png' is not UTF-8; rename it$"):
+        archives.open_files(tmp_path, "folder").names()

@@ -196,7 +196,10 @@ class _Folder(Files):
     def _members(self) -> Iterator[Member]:
         for path in self.path.rglob("*"):
             if path.is_file():
-                yield path.relative_to(self.path).as_posix(), path.stat().st_size, partial(path.open, "rb")
+                name = path.relative_to(self.path).as_posix()
+                if not name.isascii() and name != name.encode(errors="replace").decode():
+                    raise InputError(f"{self.location}: the name of the file {name!r} is not UTF-8; rename it")
+                yield name, path.stat().st_size, partial(path.open, "rb")
 
     def copy(self, targets: Mapping[str, Path], failed: dict[str, str] | None = None) -> set[str]:
         present = {name: target for name, target in targets.items() if (self.path / name).is_file()}
