@@ -2,6 +2,7 @@
 
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
@@ -18,6 +19,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"{hint}known: {', '.join(known) or 'none'}"
 
 
+def visible(text: str) -> str:
+    """A stranger's text as it may be printed: what a terminal would obey, and nobody see, is written as `\\x1b` is."""
+    return "".join(
+        sign.encode("unicode_escape").decode() if unicodedata.category(sign).startswith("C") else sign for sign in text
+    )
+
+
 def exit_on_error(main: Callable[[], None]) -> None:
     """Run `main`; what a user can mend becomes `error: …` on stderr and exit status 1, without a traceback."""
     try:
@@ -27,9 +35,9 @@ def exit_on_error(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.exit("error: " + "\n".join(map(visible, str(error).split("\n"))))
     except OSError as error:
-        sys.exit(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}")
+        sys.exit(visible(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}"))
     except MemoryError as error:
         sys.exit(f"error: out of memory {error}".rstrip())
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`make` stopped, as by Ctrl-Z or a laptop's lid, and with a clock that jumps: it ends as if nothing had been."""
+"""The driver of `make` stopped, as by Ctrl-Z, killed, and with a clock that jumps: it ends as if nothing had been."""
 
 import os
 import random
@@ -95,6 +95,19 @@ def test_stopped_and_continued_it_ends_as_if_nothing_had_been(new: Project, want
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: another `make` or `losslab decide` is at work in this folder")
     check(project, driver, log, wanted)
+
+
+def test_killed_at_random_it_ends_as_if_nothing_had_been(new: Project, wanted: object, tmp_path: Path) -> None:
+    """The driver alone, thirty times; the next one starts before all that the last one started is gone."""
+    project, log, draw = new.copy(tmp_path / "project"), tmp_path / "log", random.Random(0)
+    for _ in range(30):
+        driver = start(project, log)
+        with suppress(subprocess.TimeoutExpired):
+            driver.wait(draw.uniform(0.5, 15))
+        driver.kill()
+        driver.wait()
+    check(project, start(project, log), log, wanted)
+    assert not [path for path in project.root.rglob(".tmp-*") if ".dvc" not in path.parts]
 
 
 def each_that_lives(processes: list[psutil.Process], what: str) -> None:

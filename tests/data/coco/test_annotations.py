@@ -114,6 +114,9 @@ def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (change("images.3.file_name", "/x.png"), "unsafe file_name"),
         (change("images.3.file_name", "a\\..\\x.png"), "unsafe file_name"),
         (change("images.3.file_name", ""), "unsafe file_name"),
+        (change("images.3.file_name", "é" * 128 + ".png"), "unsafe file_name"),
+        (change("images.3.file_name", "a/" * 3000), "unsafe file_name"),
+        (change("categories.1.name", "cell\n\x1b[31m"), r"\$.categories\[1\]: its name has control characters"),
     ],
 )
 def test_a_malformed_file_is_an_error_that_names_the_record(

@@ -157,6 +157,7 @@ def test_a_line_that_is_wrong_is_an_error_that_names_it(tmp_path: Path, text: st
         ({"names": None}, "names: neither a list of the classes nor a mapping from 0, 1, … to them"),
         ({"names": {1: "a", 2: "b"}}, "names: neither a list"),
         ({"names": ["a", "a"]}, "names: a class is named twice"),
+        ({"names": ["a", "\x1b[31mb"]}, r"names: a class's name has control characters: '\x1b[31mb'"),
         ({"train": None}, "train: missing; it says where the training images are"),
         ({"train": "images/nowhere"}, "train: images/nowhere has no image in"),
         ({"val": "images/train"}, "images/train/000.png is in train and in val"),

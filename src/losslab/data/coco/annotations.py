@@ -15,7 +15,7 @@ from msgspec import Meta, Raw, Struct
 from numpy.typing import NDArray
 
 from losslab.data.sources.archives import safe_name
-from losslab.errors import InputError
+from losslab.errors import InputError, visible
 
 T = TypeVar("T")
 
@@ -109,6 +109,9 @@ def read(text: bytes, source: str) -> Annotations:
     for index, image in enumerate(images):
         if not safe_name(image.file_name):
             raise InputError(f"{source}: $.images[{index}] (id {image.id}): unsafe file_name {image.file_name!r}")
+    for index, category in enumerate(categories):
+        if visible(category.name) != category.name:
+            raise InputError(f"{source}: $.categories[{index}]: its name has control characters: {category.name!r}")
     image_ids = _ids(images, source, "images")
     ids = _ids(annotations, source, "annotations")
     category_ids = _ids(categories, source, "categories")

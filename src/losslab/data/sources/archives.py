@@ -25,6 +25,7 @@ MAX_ALL = 1 << 38  # bytes that an archive unpacks to
 PROPORTION, ALWAYS = 100, 1 << 30  # so many times its size, and so many bytes, may any archive unpack to
 MAX_HEADER = 1 << 20  # bytes; what tells a long name in a tar
 MAX_NAMES = 1 << 21
+MAX_PATH, MAX_PART = 1 << 10, 1 << 8  # of a name, of what stands between two `/`
 LONG_NAMES = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -163,10 +164,12 @@ def open_files(path: Path, location: str) -> Files:
 
 
 def safe_name(name: str) -> bool:
-    """Whether a relative file name stays inside its folder, on any system."""
+    """Whether a relative file name stays inside its folder, and is no longer than names may be, on any system."""
     path = PurePosixPath(name)
     return (
         bool(path.name)
+        and len(name) < MAX_PATH
+        and max(len(part.encode(errors="replace")) for part in path.parts) < MAX_PART
         and ".." not in path.parts
         and not path.is_absolute()
         and not any(sign in name for sign in "\\:\0")

@@ -8,7 +8,7 @@ import msgspec
 import yaml
 
 from losslab.data.sources.archives import Files
-from losslab.errors import InputError, did_you_mean
+from losslab.errors import InputError, did_you_mean, visible
 from losslab.settings.schema import refuse_bomb
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -80,6 +80,8 @@ def _classes(names: Any, where: str) -> tuple[str, ...]:
     classes = tuple(str(name) for name in names)
     if len(set(classes)) < len(classes):
         raise InputError(f"{where}: names: a class is named twice")
+    if odd := [name for name in classes if visible(name) != name]:
+        raise InputError(f"{where}: names: a class's name has control characters: {odd[0]!r}")
     return classes
 
 
