@@ -143,30 +143,36 @@ def test_a_process_that_holds_the_lock_for_good_stops_no_other(
 
 
 def test_a_process_that_was_stopped_has_not_waited_meanwhile(ready: Project) -> None:
-    """Stopped twice, each time for longer than it would wait: as MLflow answers, and as another holds the lock."""
+    """Stopped for longer than it waits for MLflow's answer and for its turn."""
     script = """
+import threading
 import time
 from losslab.tracking import store, sync
 sync.SECONDS_FOR_RUN = store.SECONDS_FOR_TURN = 2.0
 sync.PARTS = 20
+
+def turn():
+    with store.lock():
+        print("its turn")
+
+waiting = threading.Thread(target=turn)
+waiting.start()
 print("begin", flush=True)
 sync._within(sync.SECONDS_FOR_RUN, lambda: [time.sleep(0.1) for _ in range(5)])
-print("answered", flush=True)
-with store.lock():
-    print("locked", flush=True)
+print("answered")
+waiting.join()
 """
     with (ready.root / "mlflow.db.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        environment = os.environ | {"PYTHONPATH": ":".join(sys.path), "PYTHONUNBUFFERED": "1"}
+        environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
         process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
         assert process.stdout
-        for word in ("begin", "answered"):
-            assert process.stdout.readline() == f"{word}\n"
-            for seconds, number in ((0.2, signal.SIGSTOP), (2.5, signal.SIGCONT)):
-                time.sleep(seconds)
-                process.send_signal(number)
-        time.sleep(0.3)  # it finds the lock held when it goes on
-    assert process.communicate(timeout=60)[0] == "locked\n"
+        assert process.stdout.readline() == "begin\n"
+        for seconds, number in ((0.2, signal.SIGSTOP), (2.5, signal.SIGCONT)):
+            time.sleep(seconds)
+            process.send_signal(number)
+        time.sleep(0.2)  # it finds the lock held when it goes on
+    assert sorted(process.communicate(timeout=60)[0].splitlines()) == ["answered", "its turn"]
     assert process.returncode == 0
 
 
