@@ -52,4 +52,5 @@ class BlobDice(Activated):
 
     def target_maps(self, masks: Tensor) -> Tensor | None:
         """Components of the masks, float32 `[N, C, H, W]`."""
-        return components(masks.masked_fill(self.void(masks), VOID) if masks.dtype == torch.uint8 else masks)
+        labels: Tensor = components(masks.masked_fill(self.void(masks), VOID) if masks.dtype == torch.uint8 else masks)
+        return labels

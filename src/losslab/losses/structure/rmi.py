@@ -43,7 +43,7 @@ class RMI(Activated):
         d = self.side**2
         # Of errors and truth: near a perfect prediction errors are small, and float32 has all their digits.
         covariance = covariances(p - truth, truth, known, self.side).double()
-        errors, mixed, _, of_truth = (part for rows in covariance.split(d, 1) for part in rows.split(d, 2))
+        errors, mixed, of_truth = covariance[:, :d, :d], covariance[:, :d, d:], covariance[:, d:, d:]
         of_p, across = errors + mixed + mixed.mT + of_truth, mixed + of_truth
         both = torch.cat([torch.cat([of_p, across], 2), torch.cat([across.mT, of_truth], 2)], 1)  # [N·C, 2d, 2d]
         # By det [[A, B], [Bᵀ, D]] = det A · det(D − Bᵀ·A⁻¹·B), and for p = t by the eigenvalues of [[A, A], [A, A]].
@@ -56,7 +56,7 @@ class RMI(Activated):
     def _log_det(self, covariance: Tensor) -> Tensor:
         ridge = self.ridge * torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
         # Without a check for success, which would wait for the device: with a ridge there is a factor.
-        factor = torch.linalg.cholesky_ex(covariance + ridge).L
+        factor: Tensor = torch.linalg.cholesky_ex(covariance + ridge).L
         return 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
