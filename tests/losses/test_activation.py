@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import NEEDED, SIGNED, batch, exclusive_batch, kind_loss, perfect, value_and_gradient
+from loss_cases import CAUTIOUS, NEEDED, SIGNED, batch, exclusive_batch, kind_loss, perfect, value_and_gradient
 from pydantic import ValidationError
 from torch.nn.functional import cross_entropy, pad
 
@@ -28,9 +28,9 @@ def data(options: dict[str, Any], **size: int) -> tuple[torch.Tensor, torch.Tens
 @softmax
 def test_it_is_zero_at_a_perfect_prediction_and_falls_on_the_way_to_it(kind: str, options: dict[str, Any]) -> None:
     loss, (logits, target) = kind_loss(kind, **options), data(options)
-    goal = perfect(loss, target, 12)
+    goal = perfect(loss, target, 4 if kind in CAUTIOUS else 12)
     values = torch.stack([loss(logits.lerp(goal, s), target.float()) for s in torch.linspace(0, 1, 8)])
-    assert float(loss(perfect(loss, target), target.float())) == pytest.approx(0, abs=1e-5)
+    assert kind in CAUTIOUS or float(loss(perfect(loss, target), target.float())) == pytest.approx(0, abs=1e-5)
     assert (values.diff() <= 1e-6).all()
     assert values[-1] < values[0] / 2
 

@@ -8,7 +8,7 @@ import pytest
 
 from losslab import losses
 from losslab.losses import KINDS, registry
-from losslab.losses.catalogue import SECTIONS, Entry, describe, entries, page
+from losslab.losses.catalogue import SECTIONS, Entry, cost_of, describe, entries, page
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +20,17 @@ def test_the_example_of_build_is_true() -> None:
 
 
 def test_the_page_is_current() -> None:
-    assert (ROOT / "docs/losses.md").read_text(encoding="utf-8") == page(), "run `python docs/losses.py`"
+    text = (ROOT / "docs/losses.md").read_text(encoding="utf-8")
+    assert text == page(cost_of(text)), "run `python docs/losses.py`"
+
+
+def test_the_page_has_the_cost_of_a_step_of_every_kind() -> None:
+    cost = cost_of((ROOT / "docs/losses.md").read_text(encoding="utf-8"))
+    rows = [line.split("|")[1:4] for line in cost.splitlines() if line.startswith("| `")]
+    assert [name.strip(" `") for name, _, _ in rows] == sorted(KINDS.keys() - {"bce"}), "run docs/losses.py --time"
+    assert all(float(ratio) > 0 for _, ratio, _ in rows)
+    with_maps = {name.strip(" `") for name, _, ratio in rows if ratio.strip()}
+    assert with_maps == {kind for kind in KINDS if registry.resolve(kind).maps_of and kind != "sum"}
 
 
 @pytest.mark.parametrize("entry", list(entries()), ids=lambda entry: entry.kind)

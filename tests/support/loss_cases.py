@@ -20,7 +20,10 @@ SIGNED = {"report_a_dice", "report_b_dice", "report_b_mse_dice", "report_b_mae_d
 ORDERED = {"report_a_mse_dice", "report_a_coco"}
 """The order of the images matters, and a term switches off on the way: not monotone either."""
 
-NEIGHBOURS = {"boundary", "boundary_dou", "cl_dice", "hausdorff", "skeleton_recall"}
+CAUTIOUS = {"margin_smoothing"}
+"""Being too sure costs, also where it is right."""
+
+NEIGHBOURS = {"blob_dice", "boundary", "boundary_dou", "cl_dice", "hausdorff", "rmi", "skeleton_recall"}
 """A pixel counts by what is around it."""
 
 UNEQUAL = {kind for kind in KINDS if kind.startswith("report_")}

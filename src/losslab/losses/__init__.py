@@ -20,6 +20,7 @@ __all__ = ["KINDS", "Loss", "LossSpec", "at_least_float32", "build", "mean", "re
 
 KINDS = {
     "bce": "pixel.bce:BCE",
+    "blob_dice": "structure.blob_dice:BlobDice",
     "boundary": "boundary.boundary:Boundary",
     "boundary_dou": "boundary.boundary_dou:BoundaryDoU",
     "cl_dice": "structure.cl_dice:ClDice",
@@ -37,6 +38,7 @@ KINDS = {
     "log_cosh_dice": "overlap.log_cosh_dice:LogCoshDice",
     "lovasz": "overlap.lovasz:Lovasz",
     "mae": "pixel.mae:MAE",
+    "margin_smoothing": "pixel.margin_smoothing:MarginSmoothing",
     "mcc": "overlap.mcc:MCC",
     "mse": "pixel.mse:MSE",
     "ohem": "pixel.ohem:OHEM",
@@ -49,6 +51,7 @@ KINDS = {
     "report_b_mae_dice": "published.report_b:ReportBMAEDice",
     "report_b_mse": "published.report_b:ReportBMSE",
     "report_b_mse_dice": "published.report_b:ReportBMSEDice",
+    "rmi": "structure.rmi:RMI",
     "sensitivity_specificity": "overlap.sensitivity_specificity:SensitivitySpecificity",
     "skeleton_recall": "structure.skeleton_recall:SkeletonRecall",
     "squared_dice": "overlap.squared_dice:SquaredDice",

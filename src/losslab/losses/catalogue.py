@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from losslab.losses import KINDS, registry
 
+COST = "## Cost of a step"
 SECTIONS = ("Shapes", "Convention", "Helps", "Reference")
 
 
@@ -55,12 +56,13 @@ def describe() -> str:
     return "\n\n".join(parts)
 
 
-def page() -> str:
-    """docs/losses.md."""
+def page(cost: str) -> str:
+    """docs/losses.md, with what was measured of the cost of a step; `cost_of` reads that back."""
     every = list(entries())
     parts = [
         _HEAD,
         "| kind | |\n|---|---|\n" + "\n".join(f"| [`{e.kind}`](#{e.kind}) | {e.title} |" for e in every),
+        f"{COST}\n\n{cost}",
     ]
     for entry in every:
         parts += [f"## {entry.kind}", entry.title, f"```text\n{entry.formula}\n```"]
@@ -69,6 +71,11 @@ def page() -> str:
             parts.append("| option | values | default |\n|---|---|---|\n" + "\n".join(rows))
         parts += [f"**{name}.** {text}" for name, text in entry.sections.items()]
     return "\n\n".join(parts) + "\n"
+
+
+def cost_of(page: str) -> str:
+    """What a page says of the cost of a step."""
+    return page.partition(f"{COST}\n\n")[2].partition("\n\n## ")[0]
 
 
 _HEAD = """# Losses

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from losslab.losses.shared.softmax import one_hot, with_background
+from losslab.losses.shared.softmax import class_surprisal, one_hot, with_background
 
 VOID = 255
 """In a uint8 target: what is true here is unknown."""
@@ -30,8 +31,13 @@ class Loss(ABC):
     asks_for: ClassVar[frozenset[str]] = frozenset()
     """Which of `known` and `maps` are arguments of `value`."""
 
+    maps_of: ClassVar[tuple[str, ...]] = ()
+    """What `target_maps` has maps of, by the name of the class that makes them: terms of a `sum` share them."""
+
     def __init_subclass__(cls) -> None:
         cls.asks_for = frozenset({"known", "maps"} & set(inspect.signature(cls.value).parameters))
+        if "target_maps" in vars(cls) and "maps_of" not in vars(cls):
+            cls.maps_of = (cls.__qualname__,)
 
     def __call__(self, logits: Tensor, target: Tensor, maps: Tensor | None = None) -> Tensor:
         """The loss, a scalar float32 tensor (float64 for float64 logits) on the device of `logits`.
@@ -87,10 +93,9 @@ class Loss(ABC):
         return self
 
     def target_maps(self, masks: Tensor) -> Tensor | None:
-        """`distance.signed_distances(masks)` if the loss uses them; called once per data set.
+        """What the loss uses that follows from the masks alone, float32 `[N, C, H, W]`; called once per data set.
 
-        Every loss that uses maps uses these, so that the terms of a `sum` share them. They are to be flipped,
-        cropped and indexed as the masks are.
+        Of a `sum` whose terms use several `[N, k·C, H, W]`. To be flipped and indexed as the masks are.
         """
         return None
 
@@ -135,6 +140,13 @@ class Activated(Loss):
             first = 0 if include_background else 1
             p, truth = with_background(logits).softmax(1)[:, first:], one_hot(target)[:, first:]
         return (p, truth) if known is None else (p * known[:, :1], truth * known[:, :1])
+
+    def surprisal(self, logits: Tensor, target: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """−ln of the probability of what is true, and where that is known: `[N, C, H, W]` of planes, or of a softmax
+        `[N, H, W]`."""
+        if self.output == "softmax":
+            return class_surprisal(logits, target, self.exclusive)[0], None if known is None else known[:, 0]
+        return binary_cross_entropy_with_logits(logits, target, reduction="none"), known
 
     def truth(self, target: Tensor) -> Tensor:
         """The planes of a target as a softmax over them can meet it: of planes that overlap the later one."""

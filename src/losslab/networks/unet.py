@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
+from losslab.errors import InputError
 from losslab.networks.sizes import any_size
 from losslab.settings.schema import Count, Fraction
 
@@ -31,8 +32,11 @@ class UNet(nn.Module):
             object detection", ICCV 2017). Where foreground is rare, as rare as it is: Adam moves a bias by no more than
             the learning rate a step, so from 0.5 it takes a thousand steps to learn that most of an image is
             background. None leaves the bias as drawn, near 0.5.
+        deep_supervision: number of coarser scales with a head of their own, which the loss sees in training, each with
+            half the weight of the one before (Isensee et al., "nnU-Net", Nature Methods 2021). At most `levels` − 2.
 
-    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`, of any size.
+    `[N, in_channels, H, W]` → logits `[N, classes, H, W]`, of any size. In training with deep supervision
+    `[N, heads · classes, H, W]`, the finest head's first: a coarse logit stands at every pixel of its square.
     """
 
     def __init__(
@@ -45,8 +49,12 @@ class UNet(nn.Module):
         norm: Norm = "batch",
         patch: Count = 1,
         prior: Fraction | None = None,
+        deep_supervision: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         super().__init__()
+        if deep_supervision > max(levels - 2, 0):
+            message = f"{deep_supervision} is more than {max(levels - 2, 0)}, the coarser scales that are decoded"
+            raise InputError(f"params.yaml: networks: unet.deep_supervision: {message} with {levels} levels")
         self.patch, self.multiple = patch, patch * 2 ** (levels - 1)
         widths = [width * 2**level for level in range(levels)]
         self.encoder = nn.ModuleList(
@@ -65,9 +73,12 @@ class UNet(nn.Module):
         with torch.no_grad():
             for values in self.head.parameters():
                 values.copy_(values[:classes].repeat_interleave(patch**2, dim=0))
+        # After all else, so that one seed gives the rest of the network the same weights with and without.
+        self.coarse_heads = nn.ModuleList(nn.Conv2d(size, classes, 1) for size in widths[1 : 1 + deep_supervision])
+        self.supervised_heads = 1 + deep_supervision
         if prior is not None:
-            assert self.head.bias is not None
-            nn.init.constant_(self.head.bias, math.log(prior / (1 - prior)))
+            for head in (self.head, *self.coarse_heads):
+                nn.init.constant_(head.bias, math.log(prior / (1 - prior)))
 
     @any_size
     def forward(self, x: Tensor) -> Tensor:
@@ -78,10 +89,18 @@ class UNet(nn.Module):
             x = block(self.pool(x) if level else x)
             skips.append(x)
         skips.pop()
+        supervised = self.training and self.supervised_heads > 1
+        decoded: list[Tensor] = []
         for up, block in zip(self.up, self.decoder, strict=True):
             x = block(torch.cat([skips.pop(), up(x)], dim=1))
+            if supervised:
+                decoded.insert(0, x)
         logits: Tensor = self.head(x)
-        return pixel_shuffle(logits, self.patch) if self.patch > 1 else logits
+        logits = pixel_shuffle(logits, self.patch) if self.patch > 1 else logits
+        if not supervised:
+            return logits
+        coarse = [head(features) for head, features in zip(self.coarse_heads, decoded[1:], strict=False)]
+        return torch.cat([logits, *(interpolate(each, logits.shape[2:], mode="nearest") for each in coarse)], dim=1)
 
 
 def double_conv(before: int, after: int, norm: Norm) -> nn.Sequential:

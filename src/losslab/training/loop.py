@@ -22,7 +22,7 @@ from losslab.inference.forward import Normalisation, forward, predict_batches
 from losslab.losses import Loss
 from losslab.results.history import Row
 from losslab.settings.params import SGD, AdamW, Train
-from losslab.training import cuda_graphs, fine_tuning, processes
+from losslab.training import cuda_graphs, deep_supervision, fine_tuning, processes
 from losslab.training.augmentation import Augmentation
 from losslab.training.averaging import MovingAverage
 from losslab.training.batches import Resident, Streamed
@@ -110,6 +110,7 @@ def train(
     network = build_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = MovingAverage(network) if settings.average == "ema" else None
     parallel = processes.parallel(network)
+    objective = deep_supervision.of_heads(loss, network)
     optimizer = build_optimizer(network, settings)
     schedule = build_schedule(optimizer, settings, steps)
     if progress.epoch:
@@ -122,7 +123,7 @@ def train(
     def step(images: Tensor, masks: Tensor, maps: Tensor | None, mirror: Tensor, keys: Tensor | None) -> Tensor:
         images, masks, maps = augment(images, masks, maps, mirror, keys, share)
         logits = processes.gather(forward(parallel, images, data.normalise, dtype))  # [B, C, H, W]
-        value = loss(logits, masks if void else masks.float(), maps)
+        value = objective(logits, masks if void else masks.float(), maps)
         optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

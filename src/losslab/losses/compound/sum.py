@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+import torch
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from torch import Tensor
@@ -68,7 +69,10 @@ class Sum(Loss):
             object.__setattr__(self, "terms", _of_one_activation(terms))
 
     def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None, maps: Tensor | None = None) -> Tensor:
-        first, *others = (term.weight * term.loss.of_known(logits, target, known, maps) for term in self.terms)
+        first, *others = (
+            term.weight * term.loss.of_known(logits, target, known, self._maps_for(term.loss, maps))
+            for term in self.terms
+        )
         return sum(others, start=first)
 
     @property
@@ -83,10 +87,26 @@ class Sum(Loss):
     def _with(self, change: Callable[[Loss], Loss]) -> tuple[Term, ...]:
         return tuple(term.model_copy(update={"loss": change(term.loss)}) for term in self.terms)
 
+    @property
+    def maps_of(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the terms use, each once."""
+        return tuple(dict.fromkeys(name for term in self.terms for name in term.loss.maps_of))
+
     def target_maps(self, masks: Tensor) -> Tensor | None:
-        """The maps that the terms share, if one of them uses them."""
-        maps = (term.loss.target_maps(masks) for term in self.terms)
-        return next((of_term for of_term in maps if of_term is not None), None)
+        """The maps that the terms share, in the order of `maps_of`: `[N, k·C, H, W]`."""
+        made: dict[str, Tensor] = {}
+        for loss in (term.loss for term in self.terms):
+            if not made.keys() >= set(loss.maps_of):
+                maps = loss.target_maps(masks)
+                assert maps is not None
+                made |= zip(loss.maps_of, maps.chunk(len(loss.maps_of), 1), strict=True)
+        return torch.cat([made[name] for name in self.maps_of], 1) if made else None
+
+    def _maps_for(self, loss: Loss, maps: Tensor | None) -> Tensor | None:
+        if maps is None or not loss.maps_of or loss.maps_of == self.maps_of:
+            return maps
+        shared = dict(zip(self.maps_of, maps.chunk(len(self.maps_of), 1), strict=True))
+        return torch.cat([shared[name] for name in loss.maps_of], 1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """As every term has them."""

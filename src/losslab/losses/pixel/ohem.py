@@ -1,12 +1,10 @@
 from dataclasses import dataclass
 from math import log
 
-import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from losslab.losses.loss import Activated, mean
-from losslab.losses.shared.softmax import class_surprisal
+from losslab.losses.shared.hardest import hardest
 from losslab.settings.schema import Fraction
 
 
@@ -35,14 +33,9 @@ class OHEM(Activated):
     least: Fraction = 0.05
 
     def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
-        if self.output == "softmax":
-            entropy, _ = class_surprisal(logits, target, self.exclusive)  # [N, H, W]
-            known = None if known is None else known[:, 0]
-        else:
-            entropy = binary_cross_entropy_with_logits(logits, target, reduction="none")
-        ranked = (entropy if known is None else entropy * known).detach().flatten().sort(descending=True).values
-        pixels = torch.full_like(ranked[:1], len(ranked)) if known is None else known.sum().view(1)
-        rank = (self.least * pixels.double() + 1e-6).floor().clamp_min(1).long() - 1
-        limit = ranked.gather(0, rank).clamp_max(-log(self.threshold))
+        entropy, known = self.surprisal(logits, target, known)
+        pixels = None if known is None else known.reshape(1, -1)
+        largest, counts = hardest(entropy.detach().reshape(1, -1), self.least, pixels)
+        limit = largest.gather(1, counts - 1).squeeze().clamp_max(-log(self.threshold))
         hard = (entropy.detach() >= limit).to(entropy.dtype)
         return mean(entropy, hard if known is None else hard * known)

@@ -1,14 +1,12 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from losslab.losses.loss import Activated
+from losslab.losses.shared.hardest import hardest
 from losslab.losses.shared.soft_counts import Reduce
-from losslab.losses.shared.softmax import class_surprisal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +34,10 @@ class TopK(Activated):
     reduce: Reduce = "batch"
 
     def value(self, logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
-        if self.output == "softmax":
-            entropy, _ = class_surprisal(logits, target, self.exclusive)  # [N, H, W]
-            known = None if known is None else known[:, 0]
-        else:
-            entropy = binary_cross_entropy_with_logits(logits, target, reduction="none")
-        ranked = self._rows(entropy)
-        if known is None:
-            # A little above, or 0.7 of 90 would be 62: the product is 62.99…
-            k = max(1, int(self.fraction * ranked.shape[-1] + 1e-6))
-            return ranked.topk(k, sorted=False).values.mean()
-        pixels = self._rows(known)
-        counts = (self.fraction * pixels.sum(-1, keepdim=True, dtype=torch.float64) + 1e-6).floor().clamp_min(1)
-        ranked = (ranked * pixels).sort(-1, descending=True).values  # void last, as 0
-        hardest = torch.arange(ranked.shape[-1], device=ranked.device) < counts
-        return ((ranked * hardest).sum(-1, keepdim=True) / counts.to(ranked.dtype)).mean()
+        entropy, known = self.surprisal(logits, target, known)
+        pixels = None if known is None else self._rows(known)
+        largest, counts = hardest(self._rows(entropy), self.fraction, pixels)
+        return (largest.sum(-1, keepdim=True) / counts.to(largest.dtype)).mean()
 
     def _rows(self, planes: Tensor) -> Tensor:
         """A row for each ranking."""

@@ -1,1 +1,1 @@
-"""Losses of thin structures: what is connected, and where a structure runs."""
+"""Losses of structure: what is thin, what is connected, and how neighbours depend on each other."""
