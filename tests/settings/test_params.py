@@ -112,6 +112,12 @@ def test_what_is_not_a_params_file_is_refused(tmp_path: Path, text: str) -> None
         params.load(REGISTRIES, path)
 
 
+def test_a_file_without_end_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"params\.yaml: not valid YAML: it has more than 1048576 characters$"):
+        params.load(REGISTRIES, tmp_path / "params.yaml")
+
+
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
 )

@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 
 PARAMS = Path("params.yaml")
+MAX_LENGTH = 1 << 20
+"""Characters that it may have."""
 KINDS = ("datasets", "networks", "losses")
 """The axes of the grid: mappings from a name to a kind and its options."""
 
@@ -244,7 +246,11 @@ def load(registries: Mapping[str, Registry[Any]] | None = None, path: Path = PAR
         InputError: the file is missing, is not YAML, or breaks the schema; a line for each thing wrong.
     """
     try:
-        raw = read_yaml(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_LENGTH + 1)
+        if len(text) > MAX_LENGTH:
+            raise ValueError(f"it has more than {MAX_LENGTH} characters")
+        raw = read_yaml(text)
         refuse_bomb(raw)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run this where dvc.yaml and params.yaml are") from None
