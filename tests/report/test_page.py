@@ -189,10 +189,14 @@ def test_the_same_results_give_the_same_bytes(written: Path, here: Path) -> None
             "bce is the only loss of the grid",
         ),
         ({"classes": [f"class {c}" for c in range(21)], "diverged": ["bce"]}, "Diverged: bce."),
+        (
+            {"losses": ["bce"], "seeds": [5], "classes": [f"class {c}" for c in range(41)], "images": 1},
+            "<details><summary>41 classes and their shares</summary>",
+        ),
         ({"diverged": ["bce", "dice", "mse"]}, "Every run diverged: there is nothing to compare."),
     ],
 )
-def test_the_page_stands_whatever_is_lacking(here: Path, world: dict[str, Any], says: str) -> None:
+def test_the_page_stands_whatever_is_lacking_or_too_many(here: Path, world: dict[str, Any], says: str) -> None:
     plan = results(here, **world)
     report_page.write(plan)
     text = paths.REPORT.read_text(encoding="utf-8")
