@@ -52,12 +52,13 @@ class Lovasz(Activated):
 def lovasz(errors: Tensor, truth: Tensor) -> Tensor:
     """Lovász extension of 1 − IoU of each row: errors ≥ 0 and truth of 0 and 1, both `[R, P]` → `[R]`."""
     errors, order = errors.sort(dim=-1, descending=True, stable=True)
+    positive = (truth > 0).gather(-1, order)
     # Foreground among the first i. Counted in integers: a float cumsum on CUDA is not deterministic.
-    positive = truth.int().gather(-1, order)
     hits = positive.cumsum(-1, dtype=torch.int32)
-    size = hits[:, -1:]
-    ranks = torch.arange(1, errors.shape[-1] + 1, device=errors.device, dtype=torch.int32)
-    union = (size + ranks - hits).to(errors.dtype)
+    left = hits[:, -1:] - hits
     # What each pixel adds to 1 − IoU, in closed form: a difference of neighbours has no digits left on large images.
-    miss = torch.where(union > 1, (size - hits) / (union * (union - 1).clamp_min(1)), 1.0)
-    return (errors * torch.where(positive > 0, 1 / union, miss)).sum(-1)
+    # Where nothing is true, the first pixel adds all there is.
+    union = left + torch.arange(1, errors.shape[-1] + 1, device=errors.device, dtype=torch.int32)
+    left[:, 0].clamp_min_(1)
+    share = torch.where(positive, 1.0, left.to(errors.dtype) / (union - 1).clamp_min_(1))
+    return (errors * (share / union)).sum(-1)
