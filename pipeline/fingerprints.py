@@ -27,8 +27,9 @@ NOT_FOLLOWED = {
 ROOMS_NOT_FOLLOWED = ("losslab.settings.", "losslab.tracking.")
 NOT_CALLED = {
     "download": {f"losslab.data.{name}" for name in ("coco.extraction", "coco.outlines", "extraction",
-                                                     "mask_files.label_maps", "particular.trees", "photos", "tensors",
-                                                     "workers", "yolo.extraction")},
+                                                     "exports.label_studio.brush", "exports.label_studio.extraction",
+                                                     "exports.yolo.extraction", "mask_files.label_maps",
+                                                     "particular.trees", "photos", "tensors", "workers")},
     "extract": {f"losslab.data.{name}" for name in ("coco.sources", "sources.downloads", "sources.http",
                                                     "sources.packages")},
 }  # fmt: skip

@@ -2,9 +2,11 @@
 
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import warm
 import yaml
 from hypothesis import settings
 from projects import ROOT, Project, new_project
@@ -25,6 +27,13 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = fetch_package(options["source"], folder, options["sha256"])
     subprocess.run(["tar", "-xf", archive, "-C", folder], check=True)
     return next(folder.rglob("PurdueShapes5MultiObject-20-train.gz")).parent
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of `python` and `dvc` that start with the large libraries imported."""
+    with warm.commands(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
 
 
 @pytest.fixture

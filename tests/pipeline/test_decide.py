@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ def checkpoints(project: Project) -> set[str]:
     return {path.name for path in (project.root / "checkpoints").glob("*.pt")}
 
 
-def test_the_losses_in_the_race_get_seeds_until_it_is_decided(repository: Project) -> None:
+def test_the_losses_in_the_race_get_seeds_until_it_is_decided(repository: Project, commands: Path) -> None:
+    repository = replace(repository, commands=commands)
     stopped = repository.run("python", "-m", "losslab", "decide", "--budget", "1s", PYTHONPATH="src")
     assert stopped.returncode == 0, stopped.stderr
     assert "another round would go beyond --budget 1s: run it again to go on" in stopped.stdout

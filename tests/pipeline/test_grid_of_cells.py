@@ -17,8 +17,8 @@ def instances(stages: tuple[str, ...], *axes: tuple[str, ...]) -> set[str]:
     return {f"{stage}@{'-'.join(names)}" for stage in stages for names in product(*axes)}
 
 
-def test_a_grid_of_three_axes_grows_by_a_network(tmp_path: Path, shapes: Path) -> None:
-    project = new_repository(tmp_path / "project")
+def test_a_grid_of_three_axes_grows_by_a_network(tmp_path: Path, shapes: Path, commands: Path) -> None:
+    project = new_repository(tmp_path / "project", commands)
 
     def two_datasets(params: dict[str, Any]) -> None:
         params["datasets"]["shapes"]["download"]["source"] = str(shapes)

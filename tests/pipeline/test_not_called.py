@@ -12,6 +12,7 @@ from typing import Any
 import cifar_world
 import coco_world
 import flowers_world
+import label_studio_world
 import mask_world
 import pytest
 import yolo_world
@@ -82,7 +83,13 @@ def calls() -> Iterator[set[str]]:
         threading.setprofile(before)
 
 
-@pytest.mark.parametrize("made", [shapes_files, masks, colours, flowers, coco, yolo, drawings])
+def label_studio(path: Path, shapes: Path) -> dict[str, Any]:
+    folder = label_studio_world.write(path)
+    download = {"annotations": str(folder / "project.json"), "images": str(folder / "images")}
+    return {"kind": "label_studio", "download": download, "extract": {"image_size": 16, "workers": 1}}
+
+
+@pytest.mark.parametrize("made", [shapes_files, masks, colours, flowers, coco, yolo, label_studio, drawings])
 def test_what_is_left_out_is_not_called(
     made: Callable[[Path, Path], dict[str, Any]], tmp_path: Path, shapes: Path
 ) -> None:

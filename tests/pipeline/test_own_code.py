@@ -131,8 +131,8 @@ def test_code_whose_edits_dvc_would_not_notice_is_refused(root: Path) -> None:
         Path("dvc.yaml").write_text(text, encoding="utf-8")
 
 
-def test_dvc_notices_an_edit_of_one_s_own_code_and_of_the_list(tmp_path: Path) -> None:
-    project = new_repository(tmp_path)
+def test_dvc_notices_an_edit_of_one_s_own_code_and_of_the_list(tmp_path: Path, commands: Path) -> None:
+    project = new_repository(tmp_path, commands)
     add_own_code(project)
     edit(
         tmp_path / "dvc.yaml",

@@ -24,9 +24,9 @@ AFTER = {"compare", "report"}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def finished(tmp_path_factory: pytest.TempPathFactory, commands: Path) -> Project:
     """A repository in which `dvc repro` has run once, from the package index to the report; not to be changed."""
-    project = new_repository(tmp_path_factory.mktemp("repository") / "project")
+    project = new_repository(tmp_path_factory.mktemp("repository") / "project", commands)
     everything = {"plan", "download@shapes", "extract@shapes", "weights@unet", *AFTER}
     everything |= {f"{stage}@shapes-unet-{loss}" for stage in STAGES for loss in ("bce", "dice")}
     assert set(project.repro()) == everything

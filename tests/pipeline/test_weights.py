@@ -17,8 +17,8 @@ COCO = ROOT.parent / "shared" / "coco_mini"
 OPTIONS = {"kind": "unet", "width": 4, "levels": 2}
 
 
-def test_weights_are_fetched_once_and_trained_from(tmp_path: Path, shapes: Path) -> None:
-    project = new_repository(tmp_path / "project")
+def test_weights_are_fetched_once_and_trained_from(tmp_path: Path, shapes: Path, commands: Path) -> None:
+    project = new_repository(tmp_path / "project", commands)
     torch.manual_seed(5)
     source = networks.build(in_channels=3, classes=5, **OPTIONS)
     file = tmp_path / "source.pth"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class Project:
     """A copy of the project in a folder of its own, with git and DVC."""
 
     root: Path
+    commands: Path = Path(sys.executable).parent
+    """The folder of the commands `python` and `dvc`; see `warm`."""
 
     @property
     def params(self) -> dict[str, Any]:
@@ -36,17 +38,19 @@ class Project:
 
     def run(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
         everything = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
-        everything |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "LOSSLAB_MLFLOW": "off", **env}
+        path = f"{self.commands}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        everything |= {"PATH": path, "LOSSLAB_MLFLOW": "off", **env}
+        command = (shutil.which(command[0], path=path) or command[0], *command[1:])
         return subprocess.run(command, cwd=self.root, env=everything, capture_output=True, text=True, timeout=500)
 
     def stage(self, name: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", f"pipeline.{name}", *arguments, **env)
+        return self.run("python", "-m", f"pipeline.{name}", *arguments, **env)
 
     def copy(self, root: Path) -> "Project":
         """A copy with DVC's cache and everything that was done, but for MLflow's store, which knows its own path."""
         apart = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "__pycache__")
         shutil.copytree(self.root, root, symlinks=True, ignore=apart)
-        return Project(root)
+        return replace(self, root=root)
 
     def repro(self, *options: str, **env: str) -> list[str]:
         """`dvc repro`; the stages whose commands it ran (not those it took from its cache)."""
@@ -88,9 +92,9 @@ def new_project(root: Path) -> Project:
     return project
 
 
-def new_repository(root: Path) -> Project:
-    """A small project with git, DVC and its plots."""
-    project = new_project(root)
+def new_repository(root: Path, commands: Path = Path(sys.executable).parent) -> Project:
+    """A small project with git, DVC and its plots; `commands` as in `Project`."""
+    project = replace(new_project(root), commands=commands)
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         assert project.run(*command).returncode == 0
     shutil.copytree(ROOT / ".dvc" / "plots", project.root / ".dvc" / "plots")

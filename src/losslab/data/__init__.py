@@ -16,10 +16,11 @@ KINDS = {
     "cifar_colour": "particular.cifar_colour:CifarColour",
     "coco": "coco.dataset:Coco",
     "flowers17": "mask_files.flowers17:Flowers17",
+    "label_studio": "exports.label_studio.dataset:LabelStudio",
     "mask_folder": "mask_files.mask_folder:MaskFolder",
     "purdue_shapes": "purdue_shapes:PurdueShapes",
     "thin_structures": "particular.thin_structures:ThinStructures",
-    "yolo": "yolo.dataset:Yolo",
+    "yolo": "exports.yolo.dataset:Yolo",
 }
 
 registry: Registry[Dataset] = Registry(__name__, KINDS, own="dataset:Dataset")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import label_studio_world
 import layouts_world
 import numpy as np
 import pytest
@@ -29,6 +30,9 @@ def coco(root: Path) -> None:
 FORMATS: dict[str, tuple[Make, str, dict[str, Any], dict[str, Any]]] = {
     "yolo": (yolo_world.write, "YOLO, polygons", {}, {}),
     "coco": (coco, "COCO, outlines", {"classes": ["cell", "dust"], "instances": "all"}, {"planes": "per_class"}),
+    "label_studio": (
+        label_studio_world.write, "Label Studio, polygons and brush strokes", {}, {"classes": ["cell", "dust"]},
+    ),
     "carvana": (
         carvana, "mask files, black and white",
         {"image_names": "{split}/{id}.jpg", "mask_names": "{split}_masks/{id}_mask.gif", "train": "train"},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from losslab.data.exports.label_studio.tasks import read_export
 from losslab.data.sources.archives import Files, open_files
 from losslab.errors import InputError
 from losslab.report.inspection.mask_labels import LABEL_MAP, label_map, proposed_labels
@@ -38,6 +39,11 @@ def recognise(folder: Path, location: str) -> Proposal:
         if (own := PurePosixPath(name).name) in ("data.yaml", "data.yml", "dataset.yaml"):
             download = {"source": location} | ({} if own == "data.yaml" else {"description": own})
             return Proposal("YOLO, polygons", "yolo", download, {})
+    tasks = [name for name in names if name.endswith(".json") and _is_list(files.read(name, MAX_JSON))]
+    if tasks:
+        if not Path(location).is_dir():
+            raise InputError(f"{location}: unpack it: tasks and images in one archive are not read")
+        return _label_studio(Path(location, tasks[0]), folder / tasks[0], location)
     documents = {name: text for name in names if name.endswith(".json") and (text := files.read(name, MAX_JSON))}
     outlined = {name: _json(text, name) for name, text in documents.items() if b'"annotations"' in text}
     if outlined:
@@ -55,7 +61,24 @@ def recognise_outlines(file: Path) -> Proposal:
     """
     if not file.is_file():
         raise InputError(f"{file}: not found")
+    if _is_list(file.read_bytes()):
+        return _label_studio(file, file, str(file.parent))
     return _coco({str(file): _json(file.read_bytes(), str(file))}, open_files(file.parent, str(file.parent)))
+
+
+def _is_list(text: bytes) -> bool:
+    """Whether a JSON file is a list, as one of Label Studio's tasks is."""
+    return text.lstrip()[:1] == b"[" and b'"annotations"' in text
+
+
+def _label_studio(name: Path, file: Path, images: str) -> Proposal:
+    """The entry for a file of tasks, called `name`, and a folder with their images."""
+    return Proposal(
+        "Label Studio, polygons and brush strokes",
+        "label_studio",
+        {"annotations": str(name), "images": images},
+        {"classes": read_export(file, str(name)).labels},
+    )
 
 
 def _json(text: bytes, name: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
+from losslab.data.exports.yolo.description import SUFFIXES
 from losslab.data.sources.archives import MAX_FILE, Files
-from losslab.data.yolo.description import SUFFIXES
 
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 SPLIT = re.compile(r"(?<![a-z])(training|train|validation|valid|val|testing|test)(?=$|[/_-]|annot|mask|label)")

@@ -11,13 +11,13 @@ import msgspec
 import numpy as np
 
 from losslab.data.dataset import Dataset
+from losslab.data.exports.yolo.description import Labelled, read_description
+from losslab.data.exports.yolo.extraction import Job, extract
 from losslab.data.extraction import Extracted, FileOptions, SplitImages, write_splits
 from losslab.data.sources.archives import open_files
 from losslab.data.sources.downloads import Downloads
 from losslab.data.splits import SPLITS, Draws, read_selection, write_selection
 from losslab.data.workers import Workers
-from losslab.data.yolo.description import Labelled, read_description
-from losslab.data.yolo.extraction import Job, extract
 from losslab.errors import InputError
 
 

@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 
 from losslab.data.coco.outlines import rasterise
+from losslab.data.exports.yolo.description import Labelled
 from losslab.data.photos import Unusable, empty_mask, read_image, reduce_mask, turned_size
 from losslab.data.tensors import Array, Frame
-from losslab.data.yolo.description import Labelled
 from losslab.errors import InputError
 
 ROUNDING = 1e-6  # what an exporter may have written beyond a border
