@@ -34,6 +34,8 @@ def main() -> None:
                     print(f"{dataset} {network}: {line}")
         if len(verdicts) > 1:
             print(overall.sentence(verdicts, rows))
+        if ranks := overall.ranks(verdicts, rows, plan.compare.confidence):
+            print(ranks.sentence)
         leaderboard.write(rows, plan, folder, paths.METRICS)
         write_json(folder / paths.VERDICTS.name, [asdict(decided) for decided in verdicts.values()])
         write_json(folder / paths.ANALYSIS.name, analyses)

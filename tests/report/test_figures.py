@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from losslab.comparison.overall import Ranks
 from losslab.inference import overlays
 from losslab.report.figures import curves, images, results, style, tuning
 from losslab.report.figures.style import DARK, INK
@@ -62,6 +63,7 @@ CASES = {
     ),
     "one size": lambda: results.size_scores([{"loss": "a", **SIZE, **numbers()}], ["a"]),
     "no gain": lambda: results.threshold_gain([{"loss": "a", **numbers(None)}]),
+    "ranks": lambda: results.critical_difference(Ranks({"a": 1.2, "b": 1.8, "c" * 40: 3.0}, 1.35, 6)),
     "no image Dice": lambda: results.dice_distribution({"a": np.array([np.nan])}, ["a"]),
     "image Dice": lambda: results.dice_distribution({"a": np.array([0.0, 0.5, np.nan, 1.0])}, ["b", "a"]),
     "a family": lambda: results.family_curve(

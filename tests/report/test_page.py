@@ -204,6 +204,17 @@ def test_the_page_stands_whatever_is_lacking_or_too_many(here: Path, world: dict
     assert set(re.findall(r'href="#([^"]+)"', text)) <= set(re.findall(r'id="([^"]+)"', text))
 
 
+@pytest.mark.slow  # six data sets have 84 figures
+def test_six_data_sets_have_their_losses_ranked(here: Path) -> None:
+    world = {"losses": ["bce", "dice"], "seeds": [5], "classes": ["disk"], "images": 2}
+    report_page.write(results(here, datasets=[f"set_{number}" for number in range(6)], **world))
+    text = paths.REPORT.read_text(encoding="utf-8")
+    assert "By mean rank over 6, bce comes first (1.0 of 2); worse by rank: dice (critical difference 0.8)." in text
+    assert "two whose bars do not overlap differ" in text
+    assert (paths.FIGURES / "ranks.png").stat().st_size > 0
+    assert (paths.SVG / "ranks.svg").stat().st_size > 0
+
+
 def test_what_another_stage_should_have_left_is_named(here: Path) -> None:
     plan = results(here)
     paths.ANALYSIS.unlink()

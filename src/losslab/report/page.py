@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from losslab.comparison import headline, overall
@@ -16,7 +17,7 @@ from losslab.evaluation.metrics import METRICS
 from losslab.report import evidence, networks, provenance
 from losslab.report.captions import pictures
 from losslab.report.evidence import Evidence
-from losslab.report.figures import style
+from losslab.report.figures import results, style
 from losslab.report.image_atlas import browser
 from losslab.results import paths
 from losslab.results.files import atomic_file, atomic_folder
@@ -56,7 +57,8 @@ def write(plan: ReportPlan) -> None:
                     "data": provenance.data_facts(params, dataset),
                 }
             )
-    page = _page(plan, sections)
+        together = _together(plan, sections, png, svg)
+    page = _page(plan, sections, together)
     with atomic_file(paths.REPORT) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -64,13 +66,15 @@ def write(plan: ReportPlan) -> None:
 def _draw(shown: Evidence, images: int, png: Path, svg: Path) -> dict[str, dict[str, str]]:
     """Save every figure in both folders; name → `caption` and `uri`."""
     folder = Path(shown.dataset, shown.network)
-    drawn = {}
     steps = tqdm(pictures(shown, images), f"{shown.dataset} {shown.network}: figures", disable=None)
-    for name, caption, figure in steps:
-        style.save(figure, png / folder / f"{name}.png", svg / folder / f"{name}.svg")
-        content = base64.b64encode((svg / folder / f"{name}.svg").read_bytes()).decode()
-        drawn[name] = {"caption": caption, "uri": f"data:image/svg+xml;base64,{content}"}
-    return drawn
+    return {name: _saved(figure, caption, folder / name, png, svg) for name, caption, figure in steps}
+
+
+def _saved(figure: Figure, caption: str, name: Path, png: Path, svg: Path) -> dict[str, str]:
+    """A figure in both folders; its `caption` and `uri`."""
+    style.save(figure, png / f"{name}.png", svg / f"{name}.svg")
+    content = base64.b64encode((svg / f"{name}.svg").read_bytes()).decode()
+    return {"caption": caption, "uri": f"data:image/svg+xml;base64,{content}"}
 
 
 def _board(shown: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
@@ -91,11 +95,17 @@ def _board(shown: Evidence, drawn: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _overall(sections: list[dict[str, Any]]) -> str:
-    """What all data sets with all networks say together."""
+def _together(plan: ReportPlan, sections: list[dict[str, Any]], png: Path, svg: Path) -> dict[str, Any]:
+    """What all data sets with all networks say together: `sentences`, and `figures` where there are enough to rank."""
     boards = {f"{d['dataset']} {b['network']}": b for d in sections for b in d["boards"]}
     rows = [row for board in boards.values() for row in board["ranked"]]
-    return overall.sentence({name: board["verdict"] for name, board in boards.items()}, rows)
+    verdicts = {name: board["verdict"] for name, board in boards.items()}
+    sentences, figures = [overall.sentence(verdicts, rows)] if len(sections) > 1 else [], {}
+    if ranks := overall.ranks(verdicts, rows, plan.params.compare.confidence):
+        sentences.append(ranks.sentence)
+        caption = "Mean rank of each loss over data sets and networks: two whose bars do not overlap differ"
+        figures["ranks"] = _saved(results.critical_difference(ranks), caption, Path("ranks"), png, svg)
+    return {"sentences": sentences, "figures": figures}
 
 
 def _quality(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -106,7 +116,7 @@ def _quality(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     return {"percents": list(dict.fromkeys(row["percent"] for row in rows)), "losses": losses} if rows else None
 
 
-def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
+def _page(plan: ReportPlan, sections: list[dict[str, Any]], together: dict[str, Any]) -> str:
     loader = PackageLoader("losslab.report", "web")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -120,7 +130,7 @@ def _page(plan: ReportPlan, sections: list[dict[str, Any]]) -> str:
         sections=sections,
         own=overrides.shown(plan.params),
         recipes=overrides.of_recipes(plan.params),
-        overall=_overall(sections) if len(sections) > 1 else "",
+        together=together,
         params=plan.params,
         settings=plan.params.model_dump(mode="json"),
         metrics={name: metric for name, metric in METRICS.items() if name in measured},

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from losslab.comparison.overall import Ranks
 from losslab.evaluation.metrics import METRICS
 from losslab.report.figures.style import (
     HALF,
@@ -57,6 +58,19 @@ def leaderboard_dots(results: Sequence[Standing]) -> Figure:
                 label = ""
     axes.margins(x=0.14)
     legend_below(figure)
+    return figure
+
+
+@styled
+def critical_difference(ranks: Ranks) -> Figure:
+    """The mean rank of each loss, with half of the critical difference to either side."""
+    label = f"mean rank over {ranks.number}, with half of the critical difference"
+    figure, axes = _rows_of([shortened(loss) for loss in ranks.means], label)
+    for index, rank in enumerate(ranks.means.values()):
+        y, half = len(ranks.means) - 1 - index, ranks.critical / 2
+        _whisker(axes, y, rank, rank - half, rank + half, PALETTE[0], PALETTE[0])
+        axes.annotate(f"{rank:.1f}", (rank, y), (0, 6), textcoords="offset points", ha="center", fontsize=9)
+    axes.margins(x=0.08)
     return figure
 
 
