@@ -26,7 +26,7 @@ from PIL import Image
 from timing import PROCESSORS, Figure, Goal, Skipped, figure
 
 from losslab import data
-from losslab.data.coco.selection import Selected, Selection, SplitSelection
+from losslab.data.coco.selection import Outline, Selected, Selection, SplitSelection
 
 if TYPE_CHECKING:
     # Imported where they are used: a spawned process imports this file, and has no part in the literal method.
@@ -55,9 +55,7 @@ def selection(folder: Path, pairs: list[Pair], repeat: int) -> Selection:
             file=str(folder.resolve() / record["file_name"]),
             width=record["width"],
             height=record["height"],
-            category="object",
-            segmentation=msgspec.Raw(msgspec.json.encode(annotation["segmentation"])),
-            annotations=1,
+            outlines=[Outline("object", msgspec.Raw(msgspec.json.encode(annotation["segmentation"])), crowd=False)],
             ignored={},
         )
         for record, annotation in pairs
@@ -76,7 +74,7 @@ def largest_objects(coco: "COCO") -> Iterator[Pair]:
 
 def dataset(size: int, workers: int) -> data.Dataset:
     download = {"annotations": "", "images": "", "train": "train", "classes": ("object",), "instances": "one_of_class"}
-    extract = {"image_size": size, "planes": "binary", "workers": workers, "max_unreadable": 0}
+    extract = {"image_size": size, "planes": "binary", "workers": workers, "max_unreadable": 0, "max_duplicates": 2}
     return data.registry.build({"kind": "coco", "download": download, "extract": extract})
 
 

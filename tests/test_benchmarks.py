@@ -1,15 +1,16 @@
-"""`make bench` from the front door, with a piece that costs nothing: extraction without a folder to extract."""
+"""`make bench` from the front door, with a piece that costs little: extraction, of no folder or of a few images."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+from coco_world import coco_file, write_set
 from projects import ROOT
 
 
-def bench(out: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "benchmarks/speed.py", "--only", "extraction", "--out", str(out)]
+def bench(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "benchmarks/speed.py", "--only", "extraction", "--out", str(out), *options]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -38,3 +39,13 @@ def test_the_table_says_what_was_not_measured_and_keeps_what_was_before(tmp_path
 
     out.write_text(json.dumps(figures | {"machine": "another"}))
     assert "| step" not in bench(out).stdout
+
+
+def test_extraction_is_measured_on_a_folder_in_the_layout_of_coco(tmp_path: Path) -> None:
+    file = coco_file()
+    for annotation in file["annotations"]:
+        annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
+    folder = write_set(tmp_path / "coco", file, "train2017")
+    result = bench(tmp_path / "figures.json", "--coco", str(folder), "--rounds", "1")
+    assert "Traceback" not in result.stderr
+    assert result.stdout.count("| extraction to 256×256, ") == 2
