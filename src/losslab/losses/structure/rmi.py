@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -81,5 +82,7 @@ def covariances(first: Tensor, second: Tensor, known: Tensor | None, side: int) 
     centred = values - values.sum(2, keepdim=True) / counts
     if whole is not None:
         centred = centred * whole
-    with torch.autocast(first.device.type, enabled=False):  # of whose products half precision has no digits left
+    kind = first.device.type
+    # Of these products half precision has no digits left.
+    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
         return centred @ centred.mT / counts

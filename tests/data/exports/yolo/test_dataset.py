@@ -160,6 +160,7 @@ def test_a_line_that_is_wrong_is_an_error_that_names_it(tmp_path: Path, text: st
         ({"names": ["a", "\x1b[31mb"]}, r"names: a class's name has control characters: '\x1b[31mb'"),
         ({"train": None}, "train: missing; it says where the training images are"),
         ({"train": "images/nowhere"}, "train: images/nowhere has no image in"),
+        ({"train": "images/no\nwhere"}, r"train: images/no\nwhere has no image in"),
         ({"val": "images/train"}, "images/train/000.png is in train and in val"),
     ],
 )

@@ -46,7 +46,7 @@ def read_description(files: Files, name: str) -> tuple[tuple[str, ...], dict[str
             continue
         images = sorted(_images(files, held, entry, PurePosixPath(place).parent, str(content.get("path") or ""), where))
         if not images:
-            raise InputError(f"{where}: {split}: {entry} has no image in {files.location}")
+            raise InputError(f"{where}: {split}: {visible(str(entry))} has no image in {files.location}")
         for image in images:
             if (other := owners.setdefault(image, split)) != split:
                 raise InputError(f"{where}: {image} is in {other} and in {split}")
@@ -100,7 +100,9 @@ def _images(files: Files, held: set[str], entry: Any, base: PurePosixPath, root:
                 listed = [posixpath.normpath(str(folder / line.strip())) for line in lines if line.strip()]
                 lacking = [name for name in listed if name not in held]
                 if lacking:
-                    raise InputError(f"{where}: {each} lists {lacking[0]}, which {files.location} lacks")
+                    raise InputError(
+                        f"{where}: {visible(each)} lists {visible(lacking[0])}, which {files.location} lacks"
+                    )
                 images.update(listed)
                 break
             inside = {n for n in held if place == "." or n.startswith(f"{place}/")}
