@@ -201,7 +201,7 @@ def test_masks_with_more_values_than_classes_can_be_are_refused(losslab: Any, tm
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_stand_in_of_each_format_goes_from_the_command_to_the_report(project: Project, tmp_path: Path) -> None:
-    names = ("yolo", "coco", "carvana", "voc", "cvat")
+    names = ("yolo", "coco", "carvana", "voc", "cvat", "label_studio")
     for name in names:
         FORMATS[name][0](tmp_path / name)
         done = project.run(
