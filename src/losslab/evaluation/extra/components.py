@@ -23,7 +23,7 @@ from scipy import ndimage
 from losslab.evaluation.aggregates import Floats
 from losslab.evaluation.extra.known import Known, Planes
 
-_SIDES, _ALL = (ndimage.iterate_structure(ndimage.generate_binary_structure(2, n), 1)[None] for n in (1, 2))
+_SIDES, _ALL = (ndimage.generate_binary_structure(2, n)[None] for n in (1, 2))
 """Neighbours within a plane, `[1, 3, 3]`."""
 
 
@@ -32,15 +32,15 @@ def components(planes: Known) -> Floats:
     guess, true = _Labelled(planes.predicted, _ALL), _Labelled(planes.true, _ALL)
     right, hit = guess.touching(planes.true), true.touching(planes.predicted)
     beside = guess.touching(ndimage.binary_dilation(planes.unknown_inside, _ALL))
-    columns = (guess.count(right | ~beside), guess.count(right), true.count(hit | ~hit), true.count(hit))
+    columns = (guess.count(right | ~beside), guess.count(right), true.count(np.ones_like(hit)), true.count(hit))
     return np.stack(columns, axis=-1).astype(np.float64)
 
 
 def betti(planes: Known) -> Floats:
     """`[M, 4]`: components predicted, holes predicted, components true, holes true."""
     predicted, _, true, _ = components(planes).T
-    holes = (_holes(mask, planes.unknown_inside) for mask in (planes.predicted, planes.true))
-    return np.stack([predicted, next(holes), true, next(holes)], axis=-1)
+    holes, true_holes = (_holes(mask, planes.unknown_inside) for mask in (planes.predicted, planes.true))
+    return np.stack([predicted, holes, true, true_holes], axis=-1)
 
 
 def _holes(masks: Planes, unknown: Planes) -> NDArray[np.int64]:

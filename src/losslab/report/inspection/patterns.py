@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from losslab.data.exports.yolo.description import SUFFIXES
+from losslab.data.exports.image_names import SUFFIXES
 from losslab.data.sources.archives import MAX_FILE, Files
 
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}

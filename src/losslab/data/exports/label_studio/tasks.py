@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from losslab.data.exports.yolo.description import SUFFIXES
+from losslab.data.exports.image_names import SUFFIXES
 from losslab.errors import InputError
 
 MAX_BYTES = 1 << 31

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import yaml
 
+from losslab.data.exports.image_names import SUFFIXES
 from losslab.data.sources.archives import Files
 from losslab.errors import InputError, did_you_mean, visible
 from losslab.settings.schema import refuse_bomb
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 MAX_TEXT = 1 << 26  # bytes of a description, or of a list of images
 KEYS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 

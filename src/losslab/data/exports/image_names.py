@@ -1,0 +1,3 @@
+"""Which files are images, by their names."""
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
