@@ -4,9 +4,11 @@
 
 A race adds a seed at a time to the losses that are still in it, drops what is worse, and ends at *best* or at 16
 seeds. A *best* is false if another loss truly is as good or better. Printed beside: how often the loss that truly is
-best was called so, after how many seeds, and what share it took of the trainings that 16 seeds of every loss take. Then
-how far the chances and the expected cost of a choice can be believed, by the number of seeds. And the boundary itself.
-Markdown.
+best was called so, after how many seeds, and what share it took of the trainings that 16 seeds of every loss take.
+
+Races of `losslab decide` also end at *good enough*, and losses wait in them; their share is of the trainings that every
+loss takes with as many seeds as the race came to. Then how far the chances and the expected cost of a choice can be
+believed, by the number of seeds. And the boundary itself. Markdown.
 """
 
 import argparse
@@ -19,7 +21,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "tests/support")]
 
-from simulated_races import CASES, MOST_SEEDS, races  # noqa: E402
+from simulated_races import CASES, MOST_SEEDS, Decision, decision, races  # noqa: E402
 
 from losslab.comparison import chances, verification  # noqa: E402
 
@@ -52,6 +54,17 @@ def choices(seeds: int, simulations: int) -> list[Choice]:
     return made
 
 
+def row(made: list[Decision], losses: int) -> str:
+    """Of races to a decision."""
+    words = [each.verdict for each in made]
+    shares = [100 * words.count(word) / len(made) for word in ("best", "good enough", "undecided")]
+    shares.insert(1, 100 * np.mean([each.is_false for each in made]))
+    used = sum(each.trainings for each in made) / sum(each.seeds * losses for each in made)
+    cost = np.mean([100 * each.cost for each in made])
+    seeds = np.median([each.seeds for each in made])
+    return " | ".join([*(f"{share:.0f} %" for share in shares), f"{seeds:.0f}", f"{100 * used:.0f} %", f"{cost:.2f}"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=500)
@@ -71,6 +84,16 @@ def main() -> None:
         used = np.mean([each.trainings for each in results]) / (MOST_SEEDS * len(case.effects))
         seeds = np.median([each.seeds for each in results])
         print(f"| {name} | {100 * false:.1f} % | {100 * true:.1f} % | {seeds:.0f} | {100 * used:.0f} % |", flush=True)
+
+    print("\nRaces of `losslab decide`\n")
+    print(
+        "| losses | margin | best | false best | good enough | undecided | seeds, median | trainings, of all | cost |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, case in CASES.items():
+        for margin in (0.01, 0.001):
+            made = [decision(case, margin, trial) for trial in range(simulations // 5)]
+            print(f"| {name} | {100 * margin:g} | {row(made, len(case.effects))} |", flush=True)
 
     print("\nChances to be best, and what choosing the first costs\n")
     print("| seeds | 90 % or more: right | 60 to 90 %: said, right | true best under 1 % | expected cost | true cost |")

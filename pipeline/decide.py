@@ -1,9 +1,9 @@
 """Add seeds until it is decided which loss is best: `python -m pipeline.decide`, or `losslab decide`, or `make decide`.
 
 A race. Each round runs the pipeline up to `compare`, reads its verdicts, and gives one more seed to each loss that is
-still in the race, in `grid.seeds` of params.yaml. A loss that is worse than another gets no more. All that is known
-lies in params.yaml and in DVC's outputs: killed at any moment, it goes on where it was, and a clone of what it ends
-with reproduces that by `dvc repro`.
+still in the race, in `grid.seeds` of params.yaml. A loss that is worse than another gets no more; one that may be
+passed over at next to no expected cost waits as long as that is so. All that is known lies in params.yaml and in DVC's
+outputs: killed at any moment, it goes on where it was, and a clone of what it ends with reproduces that by `dvc repro`.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from losslab.__main__ import add_decide_options
+from losslab.comparison.verdict import next_to_train
 from losslab.errors import InputError, exit_on_error
 from losslab.results import paths
 from losslab.results.files import atomic_file
@@ -26,8 +27,6 @@ from pipeline import dvc, end_with_parent, recover, run
 
 TIME = r"([0-9]+(?:\.[0-9]+)?)([hms])"
 UNITS = {"h": 3600, "m": 60, "s": 1}
-OPEN = "undecided"
-"""The verdict that asks for more seeds."""
 
 
 def main() -> None:
@@ -82,32 +81,31 @@ def most_seeds(wanted: int | None, looks: int) -> int:
 
 
 def more_seeds(verdicts: Sequence[Verdict], settings: Params, most: int) -> dict[Cell, int]:
-    """The cells that are to have more seeds, and how many; none once nothing is open, or all have the `most`.
-
-    Of the losses in a race those go first that have fewer seeds than others, for seeds are compared in pairs.
-    """
+    """The cells that are to have more seeds, and how many."""
     wanted: dict[Cell, int] = {}
     for verdict in verdicts:
-        if verdict.verdict == OPEN and len(verdict.contenders) > 1:
-            racing = _seeds(verdict, settings)
-            fewest = min(racing.values())
-            wanted |= {cell: fewest + 1 for cell, seeds in racing.items() if seeds == fewest < most}
+        seeds = _seeds(verdict, settings)
+        for loss in next_to_train(verdict, seeds, most):
+            wanted[Cell(verdict.dataset, verdict.network, loss)] = seeds[loss] + 1
     return wanted
 
 
 def in_words(verdict: Verdict, settings: Params) -> str:
     """A verdict, in a few words with the seeds that it rests on."""
-    racing = ", ".join(f"{cell.loss} ({seeds})" for cell, seeds in _seeds(verdict, settings).items())
-    said = OPEN if verdict.verdict == OPEN else f"{verdict.leader} is {verdict.verdict}"
+    seeds = _seeds(verdict, settings)
+    racing = ", ".join(f"{loss} ({seeds[loss]})" for loss in verdict.contenders if loss not in verdict.waiting)
+    waits = ", ".join(f"{loss} ({seeds[loss]})" for loss in verdict.waiting)
+    said = "undecided" if verdict.verdict == "undecided" else f"{verdict.leader} is {verdict.verdict}"
     worse = f"; worse: {', '.join(verdict.worse)}" if verdict.worse else ""
     where = f"{verdict.dataset} {verdict.network}"
-    return f"{where}: {said}; in the race, with so many seeds: {racing or 'none'}{worse}"
+    waiting = f"; waiting: {waits}" if waits else ""
+    return f"{where}: {said}; in the race, with so many seeds: {racing or 'none'}{waiting}{worse}"
 
 
-def _seeds(verdict: Verdict, settings: Params) -> dict[Cell, int]:
-    """How many seeds each loss has that is still in the race; the leader first."""
-    racing = [Cell(verdict.dataset, verdict.network, loss) for loss in verdict.contenders]
-    return {cell: len(seeds_of(cell, settings.train.seeds, settings.grid)) for cell in racing}
+def _seeds(verdict: Verdict, settings: Params) -> dict[str, int]:
+    """How many seeds each contender has; the leader first."""
+    cells = {loss: Cell(verdict.dataset, verdict.network, loss) for loss in verdict.contenders}
+    return {loss: len(seeds_of(cell, settings.train.seeds, settings.grid)) for loss, cell in cells.items()}
 
 
 def write(seeds: Mapping[str, int]) -> None:

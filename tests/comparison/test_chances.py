@@ -19,6 +19,8 @@ def test_a_loss_far_ahead_is_best_and_costs_nothing() -> None:
     drawn = chances.draws(np.array([[0.9], [0.7]]) + SEEDS + np.array([[0.0], [0.001]]) * [1, -1, 0], 2000, 0)
     assert chances.best(drawn).tolist() == pytest.approx([chances.SUREST, 1 - chances.SUREST]), "no more than is known"
     assert chances.regret(drawn) == pytest.approx([0, 0.2], abs=0.01)
+    assert chances.costs(drawn, 0) == pytest.approx([0, 0], abs=0.001)
+    assert chances.costs(drawn, 1) == pytest.approx([0.2, 0], abs=0.01)
 
 
 def test_a_loss_whose_seeds_vary_has_more_chance_than_one_that_is_steady_and_behind() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scored_losses import LOSSES, compare, decided, simulated, write
-from simulated_runs import SETTINGS, Simulation, comparison
+from simulated_runs import SETTINGS, Simulation, comparison, with_seeds
 
 from losslab.comparison import headline, leaderboard, verdict
 from losslab.comparison.loss_results import Comparison
@@ -73,6 +73,42 @@ def test_a_choice_that_costs_little_is_good_enough() -> None:
     assert (strict.verdict, strict.leader) == ("undecided", result.leader)
 
 
+def test_a_loss_that_costs_next_to_nothing_to_pass_over_waits() -> None:
+    """It is not worse for good, and its seeds would not change which loss to pick."""
+    case = replace(CASE, own_seed=(0.002, 0.002, 0.04), effects=(0.0, 0.002, -0.15), seeds=8)
+    whole = compared(case)
+    result = verdict.decide(with_seeds(whole, dict.fromkeys("abc", 3)), SETTINGS.model_copy(update={"margin": 0.0005}))
+    assert (result.verdict, set(result.contenders), result.waiting) == ("undecided", set("abc"), ["c"])
+    seeds = {"a": 3, "b": 3, "c": 3}
+    assert set(verdict.next_to_train(result, seeds, 16)) == {"a", "b"}
+    assert verdict.next_to_train(result, seeds, 3) == []
+    # The others' seeds count though c has fewer.
+    later = verdict.decide(with_seeds(whole, {"a": 8, "b": 8, "c": 3}), SETTINGS)
+    assert later.leader == "b"
+    b, a = (whole.losses[loss].values["miou", "tuned"][0].mean() for loss in "ba")
+    assert later.against["a"].points == pytest.approx(100 * (b - a), abs=1e-3)
+    assert later.against["c"].won == 3
+
+
+def test_where_all_losses_wait_for_more_seeds_the_leader_is_good_enough() -> None:
+    for trial in range(20):
+        case = replace(CASE, own_seed=0.005, effects=(0.0, 0.002, -0.01, -0.02), seeds=4)
+        result = said(compared(case, trial), margin=0.002)
+        if result.verdict == "undecided":
+            assert len(result.waiting) < len(result.contenders) - 1
+            assert len(verdict.next_to_train(result, dict.fromkeys("abcd", 4), 16)) > 1
+            assert result.leader not in result.waiting
+
+
+def test_means_are_those_of_the_same_seeds() -> None:
+    same = verdict.adjusted_means({"a": {0: 0.5, 1: 0.7}, "b": {0: 0.4, 1: 0.9}})
+    assert same["b"] - same["a"] == pytest.approx(0.05)
+    some = verdict.adjusted_means({"a": {0: 0.5, 1: 0.9}, "b": {0: 0.6}, "c": {1: 0.95}})
+    assert [some[loss] - some["a"] for loss in "bc"] == pytest.approx([0.1, 0.05]), "seed 1 is easier"
+    tie = verdict.adjusted_means({loss: {0: 0.1, 1: 0.2, 2: 0.3} for loss in "abc"})
+    assert len(set(tie.values())) == 1
+
+
 def test_two_seeds_are_open_with_a_forecast_that_comes_true() -> None:
     case = replace(CASE, own_seed=0.02, effects=(0.0, 0.05))
     first = said(compared(replace(case, seeds=2)), margin=0.0)
@@ -136,16 +172,8 @@ def test_a_decided_pair_stays_decided_when_seeds_are_added() -> None:
     case = replace(CASE, seeds=16, own_seed=0.02, effects=(0.0, 0.04))
     for trial in range(5):
         whole = compared(case, trial)
-        worse = []
-        for seeds in range(2, 17):
-            some = {loss: result.of("miou", "tuned", range(seeds)) for loss, result in whole.losses.items()}
-            part = compared(case, trial)
-            for loss, values in some.items():
-                scores = replace(part.losses[loss].scores, seeds=tuple(range(seeds)))
-                part.losses[loss] = replace(
-                    part.losses[loss], scores=scores, trained=tuple(range(seeds)), values={("miou", "tuned"): values}
-                )
-            worse.append("a" in verdict.decide(part, SETTINGS).worse)
+        parts = [with_seeds(whole, dict.fromkeys("ab", seeds)) for seeds in range(2, 17)]
+        worse = ["a" in verdict.decide(part, SETTINGS).worse for part in parts]
         assert worse == sorted(worse)
 
 

@@ -128,6 +128,11 @@ def test_losses_with_fewer_seeds_catch_up_first_and_none_has_more_than_the_most(
     assert decide.more_seeds(verdict(["dice", "bce"]), settings, 5) == {}
     assert decide.more_seeds(verdict(["dice", "bce"], "good enough"), settings, 16) == {}
     assert decide.more_seeds(verdict(["dice"]), settings, 16) == {}, "one loss has no rival"
+    one_waits = [replace(each, waiting=["mse"]) for each in verdict(["dice", "bce", "mse"])]
+    assert decide.more_seeds(one_waits, settings, 16) == {cell("dice"): 6, cell("bce"): 6}
+    assert decide.in_words(one_waits[0], settings) == (
+        "shapes unet: undecided; in the race, with so many seeds: dice (5), bce (5); waiting: mse (3)"
+    )
 
 
 def start(project: Project) -> subprocess.Popen[str]:

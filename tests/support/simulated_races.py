@@ -1,12 +1,12 @@
-"""Races that never ran: losses that get a seed more at a time until one is best, with the true values known."""
+"""Races that never ran, with the true values known: to the best loss, and as `losslab decide` runs them."""
 
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from simulated_runs import SETTINGS, Simulation, miou
+from simulated_runs import SETTINGS, Simulation, comparison, miou, with_seeds
 
-from losslab.comparison import convergence, verification
+from losslab.comparison import convergence, verdict, verification
 from losslab.comparison.resampling import Resampler
 from losslab.evaluation.aggregates import Floats
 
@@ -70,3 +70,34 @@ def races(case: Simulation, simulations: int) -> list[Race]:
             one.is_false = bool((others >= case.effects[one.best]).any())
         run.append(one)
     return run
+
+
+@dataclass
+class Decision:
+    """What a race of `losslab decide` came to."""
+
+    verdict: str
+    seeds: int
+    """Of the loss with the most."""
+    trainings: int
+    is_false: bool
+    """Whether it was called the best though another is as good."""
+    cost: float
+    """By how much the skill of the loss that was picked truly is behind the best."""
+
+
+def decision(case: Simulation, margin: float, trial: int) -> Decision:
+    """Three seeds of each loss, then one more for those that `next_to_train` names, until it names none."""
+    settings = SETTINGS.model_copy(update={"margin": margin})
+    whole = comparison(case.counts(np.random.default_rng([trial, 7])), Resampler(case.images, 200, 0))
+    seeds = dict.fromkeys(whole.losses, verification.FIRST_LOOK)
+    while True:
+        said = verdict.decide(with_seeds(whole, seeds), settings)
+        wanted = verdict.next_to_train(said, seeds, MOST_SEEDS)
+        if not wanted:
+            break
+        seeds |= {loss: seeds[loss] + 1 for loss in wanted}
+    behind = max(case.effects) - np.array(case.effects)
+    picked = list(whole.losses).index(str(said.leader))
+    is_false = said.verdict == "best" and bool((np.delete(behind, picked) <= behind[picked]).any())
+    return Decision(said.verdict, max(seeds.values()), sum(seeds.values()), is_false, behind[picked])

@@ -4,11 +4,12 @@ A run of a seed finds each true pixel of image i with probability skill + effect
 invents a false one for each that it misses in proportion. Seeds and images are shared by all losses, as in training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from losslab.comparison import convergence
 from losslab.comparison.loss_results import Comparison, LossResult
 from losslab.comparison.resampling import Resampler
 from losslab.evaluation.aggregates import Counts, Draws, Floats, Sums, unweighted
@@ -98,3 +99,18 @@ def comparison(counts: Counts, resampler: Resampler) -> Comparison:
         scores = Scores(seeds, images, ("disk",), dict.fromkeys(THRESHOLDS, table))
         losses[f"loss{index}"] = LossResult(scores, resampler, values, seeds, comparable=True)
     return Comparison("simulated", "network", ("disk",), losses, [])
+
+
+def with_seeds(compared: Comparison, seeds: Mapping[str, int]) -> Comparison:
+    """The same, had each loss been trained with its first so many seeds only."""
+    losses = {}
+    for loss, number in seeds.items():
+        whole, kept = compared.losses[loss], range(number)
+        counts = {rule: table[:number] for rule, table in whole.scores.counts.items()}
+        scores = replace(whole.scores, seeds=tuple(kept), counts=counts)
+        values = {key: whole.of(*key, kept) for key in whole.values}
+        losses[loss] = replace(whole, scores=scores, values=values, trained=tuple(kept))
+    failures = convergence.failures({loss: each.values["miou", "tuned"][0, :, None] for loss, each in losses.items()})
+    for loss, failed in failures.items():
+        losses[loss].failed = tuple(np.flatnonzero(failed[:, 0]).tolist())
+    return replace(compared, losses=losses)

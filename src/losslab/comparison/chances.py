@@ -72,3 +72,9 @@ def regret(drawn: Floats) -> Floats:
     """`[L]`: what picking each is expected to cost against the best, in the unit of the draws `[D, L]`."""
     lost: Floats = (drawn.max(axis=1, keepdims=True) - drawn).mean(axis=0)
     return lost
+
+
+def costs(drawn: Floats, picked: int) -> Floats:
+    """`[L]`: what picking one is expected to cost against each other alone, in the unit of the draws `[D, L]`."""
+    lost: Floats = (drawn - drawn[:, [picked]]).clip(min=0).mean(axis=0)
+    return lost

@@ -50,29 +50,44 @@ def decide(compared: Comparison, settings: Compare) -> Verdict:
     verdict = Verdict(compared.dataset, compared.network, worse=worse, unreliable=unreliable)
     if not contenders:
         return verdict
-    common = common_seeds(seeds, *contenders)
-    means = {loss: scores[loss][0, [seeds[loss].index(s) for s in common]].mean() for loss in contenders}
+    means = adjusted_means({loss: dict(zip(seeds[loss], scores[loss][0], strict=True)) for loss in contenders})
     contenders.sort(key=lambda loss: -means[loss])
     verdict.contenders, verdict.leader = contenders, contenders[0]
-    for loss in reliable:
-        if loss != verdict.leader:
-            paired = _paired(scores, seeds, verdict.leader, loss)[0]
-            points = round(float(100 * paired.mean()), 4) if len(paired) else None
-            walk = bool(verification.walked(paired, *rule).any())
-            verdict.against[loss] = Pair(points, int((paired > 0).sum()), int((paired < 0).sum()), walk)
+    pairs = {loss: _paired(scores, seeds, verdict.leader, loss) for loss in reliable if loss != verdict.leader}
+    for loss, (values, *_) in pairs.items():
+        points = round(float(100 * values.mean()), 4) if len(values) else None
+        walk = bool(verification.walked(values, *rule).any())
+        verdict.against[loss] = Pair(points, int((values > 0).sum()), int((values < 0).sum()), walk)
+    rivals = contenders[1:]
+    looked = [loss for loss in rivals if pairs[loss].shape[1] >= verification.FIRST_LOOK]
     if len(reliable) > 1 and min(len(seeds[loss]) for loss in reliable) > 1:
         drawn = _draws(reliable, seeds, settings.seed)
         likely = zip(reliable, chances.best(drawn).tolist(), strict=True)
         verdict.chances = {loss: round(chance, 4) for loss, chance in likely}
-        verdict.regret = round(float(100 * chances.regret(drawn)[list(reliable).index(verdict.leader)]), 4)
-    if len(contenders) == 1:
+        of_contenders = drawn[:, [list(reliable).index(loss) for loss in contenders]]
+        verdict.regret = round(float(100 * chances.regret(of_contenders)[0]), 4)
+        costs = dict(zip(contenders, chances.costs(of_contenders, 0).tolist(), strict=True))
+        verdict.waiting = [loss for loss in looked if costs[loss] <= settings.margin / len(rivals)]
+    if not rivals:
         verdict.verdict = "best"
-    elif len(common) >= verification.FIRST_LOOK and (verdict.regret or 0.0) <= 100 * settings.margin:
+    elif looked == rivals and (verdict.regret or 0.0) <= 100 * settings.margin:
         verdict.verdict = "good enough"
-    if verdict.verdict == "undecided":
-        pairs = [_paired(scores, seeds, verdict.leader, loss) for loss in contenders[1:]]
-        verdict.forecast_seeds = forecast(pairs, verification.boundary(*rule), settings.margin)
+    else:
+        open_pairs = [pairs[loss] for loss in rivals]
+        verdict.forecast_seeds = forecast(open_pairs, verification.boundary(*rule), settings.margin)
     return verdict
+
+
+def next_to_train(verdict: Verdict, seeds: Mapping[str, int], most_seeds: int) -> list[str]:
+    """The losses that are to have one more seed; none once nothing is open, or those racing have `most_seeds`.
+
+    Of those racing they are the ones with the fewest seeds, since losses are compared seed by seed.
+    """
+    if verdict.verdict != "undecided" or len(verdict.contenders) < 2:
+        return []
+    racing = [loss for loss in verdict.contenders if loss not in verdict.waiting]
+    fewest = min(seeds[loss] for loss in racing)
+    return [loss for loss in racing if seeds[loss] == fewest < most_seeds]
 
 
 def ranking_scores(result: LossResult, rule: str) -> Floats:
@@ -81,6 +96,19 @@ def ranking_scores(result: LossResult, rule: str) -> Floats:
     if result.values:
         values[:, [result.trained.index(seed) for seed in result.scores.seeds]] = result.values[RANKED_BY, rule]
     return values
+
+
+def adjusted_means(scores: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
+    """Loss → its mean over seeds, as if all had the same seeds: of score = loss + seed by least squares.
+
+    Only their differences mean something. Where all have the same seeds, these are those of the plain means.
+    """
+    losses, seeds = list(scores), sorted({seed for of_loss in scores.values() for seed in of_loss})
+    cells = [(loss, seed) for loss in losses for seed in scores[loss]]
+    design = [[*(loss == one for one in losses), *(seed == one for one in seeds)] for loss, seed in cells]
+    values = [scores[loss][seed] for loss, seed in cells]
+    effects = np.linalg.lstsq(np.array(design, float), np.array(values))[0]
+    return dict(zip(losses, effects.round(12).tolist(), strict=False))  # without what rounding makes of a tie
 
 
 def common_seeds(seeds: Mapping[str, Sequence[int]], *losses: str) -> list[int]:
@@ -112,13 +140,13 @@ def forecast(pairs: Sequence[Floats], bounds: Sequence[float], margin: float) ->
     None if that takes more than `FARTHEST`, or more test images, or cannot be said.
 
     Args:
-        pairs: for each contender the leader's values minus its own, `[1 + resamples, S]`.
+        pairs: for each contender the leader's values minus its own, `[1 + resamples, S]`; S may differ.
         bounds: c(S) from three seeds on; the last stands for more seeds than it has.
         margin: in mIoU.
     """
-    now = min(pair.shape[1] for pair in pairs)
-    if now < 2:
+    if min(pair.shape[1] for pair in pairs) < 2:
         return None
+    now = max(pair.shape[1] for pair in pairs)
     ahead = np.array([pair[0].mean() for pair in pairs])
     of_seeds = np.mean([pair[0].var(ddof=1) for pair in pairs])  # of few seeds, so shared by the pairs
     of_images = np.array([verification.image_variance(pair) for pair in pairs])

@@ -83,6 +83,8 @@ class Verdict:
     """None where no loss came without a run that diverged."""
     contenders: list[str] = field(default_factory=list)
     """Losses that may be best, the leader first."""
+    waiting: list[str] = field(default_factory=list)
+    """Contenders that need no more seeds as it looks now: passing each over costs its share of the margin at most."""
     worse: dict[str, list[str]] = field(default_factory=dict)
     """Loss → losses that it is worse than, for good."""
     unreliable: dict[str, str] = field(default_factory=dict)
