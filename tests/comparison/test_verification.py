@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import t
-from simulated_races import CASES, races
+from simulated_races import CASES, decision, races
 from simulated_runs import Simulation, miou
 
 from losslab.comparison import verification
@@ -118,3 +118,12 @@ def test_a_race_finds_the_best_and_saves_trainings() -> None:
     assert sum(one.best == 0 for one in results) >= 20
     assert not any(one.is_false for one in results)
     assert np.mean([one.trainings for one in results]) < 2 / 3 * 16 * 6
+
+
+def test_a_race_of_decide_saves_trainings_where_losses_differ_and_picks_one_of_the_best() -> None:
+    case = CASES["two equal, four 5 points worse"]
+    made = [decision(case, 0.001, trial) for trial in range(10)]
+    assert sum(one.trainings for one in made) < 2 / 3 * sum(6 * one.seeds for one in made)
+    assert np.mean([one.seeds for one in made]) > 6, "a long race"
+    assert [one.cost for one in made] == [0] * len(made)
+    assert {one.verdict for one in made} <= {"good enough", "undecided"}

@@ -84,13 +84,14 @@ class Kills:
         if isinstance(moment, float):
             time.sleep(moment * min(self.durations[stage], 20))
         elif moment != "lock":
-            lock = (
-                project.root / "dvc.lock"
-            )  # written as a stage ends, which a file that came and went may be missed in
-            before, written = set(project.root.glob(moment)), lock.exists() and lock.stat().st_mtime_ns
-            while set(project.root.glob(moment)) <= before and process.poll() is None:
-                if (lock.exists() and lock.stat().st_mtime_ns) != written:
-                    break
+            files, lock = set(project.root.glob(moment)), written(project.root / "dvc.lock")
+            while set(project.root.glob(moment)) <= files and process.poll() is None:
+                if written(project.root / "dvc.lock") != lock:
+                    break  # the stage is over: the file came and went between two looks
+
+
+def written(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @pytest.mark.slow
