@@ -36,9 +36,8 @@ def drawn(seed: int, size: tuple[int, int] = (9, 12), images: int = 3, void: flo
 def scored(predicted: Tensor, target: Tensor, exclusive: bool, probabilities: Tensor | None = None) -> dict[str, float]:
     """Every metric of one seed; with probabilities also those that are measured only where they are asked for."""
     counts, edges = pixel_counts(predicted, target).numpy()[None], compare_boundaries(predicted, target, 1)[None]
-    extras = {} if probabilities is None else measure(KINDS, predicted, target, probabilities)
-    more = {name: values[None] for name, values in extras.items()}
-    draws = Draws(counts, edges.numpy(), unweighted, CLASSES, exclusive, more)
+    extras = {} if probabilities is None else measure(KINDS, predicted[None], target, probabilities)
+    draws = Draws(counts, edges.numpy(), unweighted, CLASSES, exclusive, extras)
     return {name: value.item() for name, value in compute(draws).items()}
 
 

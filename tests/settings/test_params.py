@@ -80,6 +80,11 @@ def test_the_default_is_correct() -> None:
             "losses.mse_dice.terms.0.weight",
         ),
         (lambda p: p["networks"]["unet"].update(widht=8), "networks.unet.widht: unknown key; did you mean 'width'?"),
+        (
+            lambda p: p["networks"]["unet"].update(levels=4, deep_supervision=3),
+            "params.yaml: networks.unet.deep_supervision: more than 2, the coarser scales that are decoded with 4",
+        ),
+        (lambda p: p["networks"]["unet"].update(levels=0, deep_supervision=3), "networks.unet.levels: 0 is not ≥ 1"),
         (lambda p: p["networks"]["unet"].update(classes=8), "networks.unet.classes: unknown key"),
         (lambda p: p["networks"]["unet"].update(kind="unte"), "networks.unet.kind: no kind 'unte'"),
         (lambda p: p["grid"].update(networks=["unte"]), "grid.networks: 'unte' is not defined under networks; did you"),

@@ -130,9 +130,9 @@ def test_scores_count_every_pixel_and_boundary(ready: Project) -> None:
     expected = compare_boundaries(torch.from_numpy(predicted), torch.from_numpy(truth.masks), 2)
     np.testing.assert_allclose(boundaries.values["tuned"][0], expected, rtol=1e-6)
     extras = scores.read_extras(folder, scores.read(folder / "scores.csv"))
-    masks = torch.from_numpy(predicted), torch.from_numpy(truth.masks)
+    masks = torch.from_numpy(predicted)[None], torch.from_numpy(truth.masks)
     for metric, values in measure(scores.EXTRAS.keys() - {"calibration"}, *masks).items():
-        np.testing.assert_array_equal(extras[metric]["tuned"][0], values)
+        np.testing.assert_array_equal(extras[metric]["tuned"], values)
     calibration = extras["calibration"]["tuned"][0]
     np.testing.assert_array_equal(calibration, extras["calibration"]["fixed"][0])
     assert (calibration[..., -1] > 0).all()

@@ -43,6 +43,6 @@ def of_masks(
     """
     counts = pixel_counts(predicted, target).cpu().numpy()
     boundaries = compare_boundaries(predicted, target, boundary_tolerance).numpy()
-    extras = {name: values[None] for name, values in measure(metrics, predicted, target, probabilities).items()}
+    extras = measure(metrics, predicted[None], target, probabilities)
     computed = compute(Draws(counts[None], boundaries[None], unweighted, extras=extras))
     return {name: float(value[0, 0]) for name, value in computed.items()}

@@ -93,13 +93,14 @@ def score(model: Model, split: Split, settings: Evaluate, dtype: torch.dtype) ->
     )
     for batch, _, probabilities in batches:
         target = planes(truth[batch].to(probabilities.device), classes)
-        for rule in chosen:
-            mask = rules[rule](probabilities)
+        masks = torch.stack([rules[rule](probabilities) for rule in chosen])
+        for rule, mask in zip(chosen, masks, strict=True):
             counts[rule][batch] = pixel_counts(mask, target).cpu().numpy()
             edges[rule][batch] = compare_boundaries(mask, target, settings.boundary_tolerance).numpy()
-            for metric, values in measure(settings.metrics, mask, target, probabilities).items():
-                extras[metric][rule][batch] = values
+        for metric, values in measure(settings.metrics, masks, target, probabilities).items():
+            for rule, of_rule in zip(chosen, values, strict=True):
+                extras[metric][rule][batch] = of_rule
         if split.exclusive:
-            pairs += confusion(mask, target).cpu().numpy()
-        predicted[batch] = mask.cpu().numpy()
+            pairs += confusion(masks[-1], target).cpu().numpy()
+        predicted[batch] = masks[-1].cpu().numpy()
     return Scored(counts, edges, extras, pairs), predicted

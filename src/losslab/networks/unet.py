@@ -4,15 +4,25 @@ import math
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
-from losslab.errors import InputError
 from losslab.networks.sizes import any_size
 from losslab.settings.schema import Count, Fraction
 
 Norm = Literal["batch", "none"]
+
+
+def _decoded(value: int, info: ValidationInfo) -> int:
+    levels = info.data.get("levels")  # not there if it is wrong itself
+    if levels and value > (most := max(levels - 2, 0)):
+        raise ValueError(f"more than {most}, the coarser scales that are decoded with {levels} levels")
+    return value
+
+
+CoarserScales = Annotated[int, Field(ge=0), AfterValidator(_decoded)]
+"""How many of the scales between the finest and the coarsest."""
 
 
 class UNet(nn.Module):
@@ -49,12 +59,9 @@ class UNet(nn.Module):
         norm: Norm = "batch",
         patch: Count = 1,
         prior: Fraction | None = None,
-        deep_supervision: Annotated[int, Field(ge=0)] = 0,
+        deep_supervision: CoarserScales = 0,
     ) -> None:
         super().__init__()
-        if deep_supervision > max(levels - 2, 0):
-            message = f"{deep_supervision} is more than {max(levels - 2, 0)}, the coarser scales that are decoded"
-            raise InputError(f"params.yaml: networks: unet.deep_supervision: {message} with {levels} levels")
         self.patch, self.multiple = patch, patch * 2 ** (levels - 1)
         widths = [width * 2**level for level in range(levels)]
         self.encoder = nn.ModuleList(

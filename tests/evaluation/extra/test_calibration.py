@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss
 from torch import Tensor
 
@@ -18,6 +19,11 @@ from losslab.results import scores
 def of(probabilities: Tensor, target: Tensor) -> dict[str, float]:
     """Every metric at the threshold 0.5, calibration among them."""
     return of_masks(probabilities >= 0.5, target, metrics=["calibration"], probabilities=probabilities)
+
+
+def measured(probabilities: Tensor, target: Tensor) -> NDArray[np.float64]:
+    """What the metrics are made of, `[N, C, 16]`."""
+    return measure(["calibration"], probabilities[None] >= 0.5, target, probabilities)["calibration"][0]
 
 
 def random(seed: int, power: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -63,16 +69,16 @@ def test_a_certain_and_right_prediction_has_no_error_and_a_certain_and_wrong_one
 
 def test_gaps_and_squares_of_images_add_up() -> None:
     probabilities, target = random(4)
-    whole = measure(["calibration"], probabilities >= 0.5, target, probabilities)["calibration"]
+    whole = measured(probabilities, target)
     joined = [each.movedim(0, 2).flatten(2, 3)[None] for each in (probabilities, target)]  # one image of all three
-    one = measure(["calibration"], joined[0] >= 0.5, joined[1], joined[0])["calibration"]
+    one = measured(joined[0], joined[1])
     assert whole.shape == (3, 2, len(scores.EXTRAS["calibration"])) == (3, 2, BINS + 1)
     np.testing.assert_allclose(whole.sum(0), one[0], rtol=1e-12)
 
 
 def test_a_probability_that_is_no_number_counts_as_zero() -> None:
     probabilities, target = torch.full((1, 1, 1, 2), torch.nan), torch.ones(1, 1, 1, 2)
-    assert measure(["calibration"], probabilities >= 0.5, target, probabilities)["calibration"][0, 0, -1] == 2
+    assert measured(probabilities, target)[0, 0, -1] == 2
 
 
 def test_without_probabilities_there_is_no_calibration() -> None:

@@ -15,8 +15,13 @@ SIZES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 
 
 def measured(metric: str, predicted: Tensor, target: Tensor) -> list[float]:
-    values: list[float] = measure([metric], predicted == 1, target)[metric][0, 0].tolist()
+    values: list[float] = measure([metric], predicted[None] == 1, target)[metric][0, 0, 0].tolist()
     return values
+
+
+def together(metric: str, predicted: Tensor, target: Tensor) -> NDArray[np.float64]:
+    """Of many planes at once, `[N, C, 4]`."""
+    return measure([metric], predicted[None], target)[metric][0]
 
 
 def parts(mask: NDArray[np.bool_]) -> list[set[tuple[int, int]]]:
@@ -42,7 +47,7 @@ def euler(mask: NDArray[np.bool_]) -> int:
 @settings(max_examples=80, deadline=None)
 def test_components_are_those_of_networkx(seed: int, size: tuple[int, int]) -> None:
     predicted, target = blobs(seed, size), blobs(seed + 1, size)
-    ours = measure(["components"], torch.from_numpy(predicted)[None], torch.from_numpy(target)[None])["components"]
+    ours = together("components", torch.from_numpy(predicted)[None], torch.from_numpy(target)[None])
     for guess, true, counts in zip(predicted, target, ours[0], strict=True):
         pairs = [
             (parts(one), {(int(y), int(x)) for y, x in np.argwhere(o)}) for one, o in ((guess, true), (true, guess))
@@ -55,7 +60,7 @@ def test_components_are_those_of_networkx(seed: int, size: tuple[int, int]) -> N
 @settings(max_examples=80, deadline=None)
 def test_holes_are_those_of_eulers_formula(seed: int, size: tuple[int, int]) -> None:
     predicted, target = blobs(seed, size), blobs(seed + 1, size)
-    ours = measure(["betti"], torch.from_numpy(predicted)[None], torch.from_numpy(target)[None])["betti"]
+    ours = together("betti", torch.from_numpy(predicted)[None], torch.from_numpy(target)[None])
     for masks, numbers in ((predicted, ours[0, :, :2]), (target, ours[0, :, 2:])):
         expected = [(len(parts(mask)), len(parts(mask)) - euler(mask)) for mask in masks]
         np.testing.assert_array_equal(numbers, expected)
@@ -66,13 +71,13 @@ def test_holes_are_those_of_eulers_formula(seed: int, size: tuple[int, int]) -> 
 def test_neither_planes_beside_it_nor_turns_change_a_plane(seed: int, size: tuple[int, int]) -> None:
     predicted, target = (torch.from_numpy(blobs(seed + n, size))[None] for n in (0, 1))
     for metric in ("components", "betti"):
-        together = measure([metric], predicted, target)[metric]
-        alone = [measure([metric], predicted[:, [n]], target[:, [n]])[metric] for n in range(predicted.shape[1])]
-        np.testing.assert_array_equal(together, np.concatenate(alone, axis=1))
-        turned = measure([metric], predicted.rot90(1, (2, 3)), target.rot90(1, (2, 3)))[metric]
-        np.testing.assert_array_equal(together, turned)
-        swapped = measure([metric], target, predicted)[metric]
-        np.testing.assert_array_equal(together, swapped[..., [2, 3, 0, 1]])
+        ours = together(metric, predicted, target)
+        alone = [together(metric, predicted[:, [n]], target[:, [n]]) for n in range(predicted.shape[1])]
+        np.testing.assert_array_equal(ours, np.concatenate(alone, axis=1))
+        turned = together(metric, predicted.rot90(1, (2, 3)), target.rot90(1, (2, 3)))
+        np.testing.assert_array_equal(ours, turned)
+        swapped = together(metric, target, predicted)
+        np.testing.assert_array_equal(ours, swapped[..., [2, 3, 0, 1]])
 
 
 def test_one_lesion_hit_one_missed_and_one_made_up() -> None:

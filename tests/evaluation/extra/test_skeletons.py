@@ -52,13 +52,13 @@ def test_a_skeleton_has_the_components_and_holes_of_its_mask_and_is_its_own(seed
     assert not (lines & ~masks).any()
     np.testing.assert_array_equal(skeletons(lines), lines)
     of_masks, of_lines = (
-        betti(known(torch.from_numpy(each)[None], torch.from_numpy(each)[None], None)) for each in (masks, lines)
+        betti(known(torch.from_numpy(each)[None, None], torch.from_numpy(each)[None], None)) for each in (masks, lines)
     )
     np.testing.assert_array_equal(of_lines, of_masks)
 
 
 def cl_dice(predicted: torch.Tensor, target: torch.Tensor) -> list[float]:
-    counts: list[float] = measure(["cl_dice"], predicted == 1, target)["cl_dice"][0, 0].tolist()
+    counts: list[float] = measure(["cl_dice"], predicted[None] == 1, target)["cl_dice"][0, 0, 0].tolist()
     return counts
 
 

@@ -21,18 +21,18 @@ BINS = 15
 
 
 def calibration(planes: Known) -> Floats:
-    """`[M, 16]`: the gap in each bin, and the sum of squared errors.
+    """`[R, M, 16]`, the same for each rule: the gap in each bin, and the sum of squared errors.
 
     Raises:
         InputError: there are no probabilities.
     """
     if planes.probabilities is None:
         raise InputError("the metric 'calibration' is of probabilities: give them beside the decisions")
-    known = ~planes.void
-    likely = np.nan_to_num(planes.probabilities[known], nan=0.0)
-    bins = np.minimum((likely * BINS).astype(np.int64), BINS - 1)
-    error = likely.astype(np.float64) - planes.true[known]
-    plane, number = known.nonzero()[0], len(known)
+    likely = np.nan_to_num(planes.probabilities, nan=0.0)
+    plane = np.broadcast_to(np.arange(len(likely))[:, None, None], likely.shape)
+    bins = BINS * plane + np.minimum((likely * BINS).astype(np.int64), BINS - 1)
+    error = np.where(planes.void, 0.0, likely.astype(np.float64) - planes.true)
     # One after the other, so that the sum does not depend on what is unknown beside them.
-    gaps = np.bincount(plane * BINS + bins, error, number * BINS).reshape(number, BINS)
-    return np.column_stack([gaps, np.bincount(plane, error**2, number)])
+    gaps = np.bincount(bins.ravel(), error.ravel(), BINS * len(likely)).reshape(-1, BINS)
+    values = np.column_stack([gaps, np.bincount(plane.ravel(), error.ravel() ** 2)])
+    return np.broadcast_to(values, (len(planes.predicted), *values.shape))

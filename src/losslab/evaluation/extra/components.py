@@ -18,60 +18,38 @@ these are: a component missed and one made up elsewhere make an error of 0.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from losslab.evaluation.aggregates import Floats
-from losslab.evaluation.extra.known import Known, Planes
-
-_SIDES, _ALL = (ndimage.generate_binary_structure(2, n)[None] for n in (1, 2))
-"""Neighbours within a plane, `[1, 3, 3]`."""
+from losslab.evaluation.extra.known import Known, Planes, framed
+from losslab.evaluation.extra.labelled import BY_SIDES, Labelled
 
 
 def components(planes: Known) -> Floats:
-    """`[M, 4]`: components predicted, of these right, true, of these hit."""
-    guess, true = _Labelled(planes.predicted, _ALL), _Labelled(planes.true, _ALL)
-    right, hit = guess.touching(planes.true), true.touching(planes.predicted)
-    beside = guess.touching(ndimage.binary_dilation(planes.unknown_inside, _ALL))
-    columns = (guess.count(right | ~beside), guess.count(right), true.count(np.ones_like(hit)), true.count(hit))
-    return np.stack(columns, axis=-1).astype(np.float64)
+    """`[R, M, 4]`: components predicted, of these right, true, of these hit."""
+    guess, true = planes.components
+    right, beside = guess.touching(planes.true), guess.touching(_grown(planes.unknown_inside))
+    hit = np.stack([true.count(true.touching(masks)) for masks in planes.predicted])
+    whole = np.broadcast_to(true.count(np.ones(true.number + 1, bool)), hit.shape)
+    return np.stack([guess.count(right | ~beside), guess.count(right), whole, hit], axis=-1).astype(np.float64)
 
 
 def betti(planes: Known) -> Floats:
-    """`[M, 4]`: components predicted, holes predicted, components true, holes true."""
-    predicted, _, true, _ = components(planes).T
-    holes, true_holes = (_holes(mask, planes.unknown_inside) for mask in (planes.predicted, planes.true))
-    return np.stack([predicted, holes, true, true_holes], axis=-1)
+    """`[R, M, 4]`: components predicted, holes predicted, components true, holes true."""
+    values = components(planes)
+    values[..., 1], values[..., 3] = (_holes(masks, planes.unknown_inside) for masks in (planes.predicted, planes.true))
+    return values
 
 
 def _holes(masks: Planes, unknown: Planes) -> NDArray[np.int64]:
-    """How many holes each mask has, `[M]`."""
-    outside, unknown = (np.pad(each, ((0, 0), (1, 1), (1, 1))) for each in (masks, unknown))
-    labelled = _Labelled(~outside, _SIDES)
-    cut_off = ~labelled.touching(unknown)
-    cut_off[labelled.labels[:, 0, 0]] = False  # what is connected to the image's edge
-    return labelled.count(cut_off)
+    """How many holes each mask has, `[..., M]`."""
+    outside = Labelled(~framed(masks), BY_SIDES)
+    cut_off = ~outside.touching(framed(unknown))
+    cut_off[outside.labels[..., 0, 0]] = False  # what is connected to the image's edge
+    return outside.count(cut_off)
 
 
-class _Labelled:
-    """The components of masks `[M, H, W]`, numbered from 1 through all planes."""
-
-    def __init__(self, masks: Planes, neighbours: NDArray[np.bool_]) -> None:
-        within = np.zeros((3, 3, 3), bool)
-        within[1] = neighbours  # none in the planes before and after
-        self.labels, self.number = ndimage.label(masks, within)
-        self.plane = np.zeros(self.number + 1, np.int64)
-        where = self.labels.nonzero()
-        self.plane[self.labels[where]] = where[0]
-        self.planes = len(masks)
-
-    def touching(self, pixels: Planes) -> NDArray[np.bool_]:
-        """Bool `[1 + number]`: which components have one of these pixels; none is component 0."""
-        touched = np.zeros(self.number + 1, bool)
-        touched[self.labels[pixels]] = True
-        touched[0] = False
-        return touched
-
-    def count(self, which: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """How many of these components each plane has, `[M]`."""
-        numbers: NDArray[np.int64] = np.bincount(self.plane[1:][which[1:]], minlength=self.planes)
-        return numbers
+def _grown(masks: Planes) -> Planes:
+    """Masks and what is next to them, by side or corner."""
+    wide = framed(masks)
+    tall = wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]
+    return tall[..., :-2] | tall[..., 1:-1] | tall[..., 2:]

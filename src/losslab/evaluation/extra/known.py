@@ -10,17 +10,18 @@ from torch import Tensor
 
 from losslab.data.tensors import VOID
 from losslab.evaluation.boundaries import unknown_within
+from losslab.evaluation.extra.labelled import BY_CORNERS, Labelled
 
 Planes = NDArray[np.bool_]
-"""`[M, H, W]`, a plane for each image and class."""
+"""`[M, H, W]`, a plane for each image and class; `[R, M, H, W]` by several rules."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """Decisions and truth of M planes; no mask has a pixel where the truth is unknown.
+    """Decisions by R rules, and truth, of M planes; no mask has a pixel where the truth is unknown.
 
     Args:
-        predicted: `[M, H, W]`.
+        predicted: `[R, M, H, W]`.
         true: `[M, H, W]`.
         void: `[M, H, W]`, where the truth is unknown.
         probabilities: in [0, 1], `[M, H, W]`, if they are needed.
@@ -38,10 +39,19 @@ class Known:
         inside, _ = unknown_within(torch.from_numpy(self.void), *self.void.shape[1:])
         return np.zeros_like(self.void) if inside is None else inside.numpy()
 
+    @cached_property
+    def components(self) -> tuple[Labelled, Labelled]:
+        """Those of the predicted and of the true masks, neighbours by side or corner."""
+        return Labelled(self.predicted, BY_CORNERS), Labelled(self.true, BY_CORNERS)
+
+
+def framed(masks: Planes) -> Planes:
+    """Masks with a border of one pixel that is in none."""
+    return np.pad(masks, [*[(0, 0)] * (masks.ndim - 2), (1, 1), (1, 1)])
+
 
 def known(predicted: Tensor, target: Tensor, probabilities: Tensor | None) -> Known:
-    """From decisions `[N, C, H, W]`, truth of 0, 1 and 255, and probabilities, on any device."""
-    planes = (predicted.bool(), target == 1, target == VOID)
-    guess, true, void = (plane.flatten(0, 1).cpu().numpy() for plane in planes)
+    """From decisions `[R, N, C, H, W]`, truth `[N, C, H, W]` of 0, 1 and 255, and probabilities, on any device."""
+    true, void = ((target == value).flatten(0, 1).cpu().numpy() for value in (1, VOID))
     likely = None if probabilities is None else probabilities.flatten(0, 1).cpu().float().numpy()
-    return Known(guess & ~void, true, void, likely)
+    return Known(predicted.bool().flatten(1, 2).cpu().numpy() & ~void, true, void, likely)

@@ -18,21 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losslab.evaluation.aggregates import Floats
-from losslab.evaluation.extra.known import Known, Planes
+from losslab.evaluation.extra.known import Known, Planes, framed
 
 
 def cl_dice(planes: Known) -> Floats:
-    """`[M, 4]`: pixels of the predicted mask's skeleton, of these in the true mask, of the true mask's skeleton, of
+    """`[R, M, 4]`: pixels of the predicted mask's skeleton, of these in the true mask, of the true mask's skeleton, of
     these in the predicted mask."""
     guess, true = skeletons(planes.predicted), skeletons(planes.true)
-    counted = (guess, guess & planes.true, true, true & planes.predicted)
-    return np.stack([each.sum((1, 2)) for each in counted], axis=-1).astype(np.float64)
+    counted = (guess, guess & planes.true, np.broadcast_to(true, guess.shape), true & planes.predicted)
+    return np.stack([each.sum((2, 3)) for each in counted], axis=-1).astype(np.float64)
 
 
 def skeletons(masks: Planes) -> Planes:
-    """The skeletons of masks `[M, H, W]`; beyond the image is outside."""
-    padded = np.pad(masks, ((0, 0), (1, 1), (1, 1)))
-    width = padded.shape[2]
+    """The skeletons of masks `[..., H, W]`; beyond the image is outside."""
+    padded = framed(masks)
+    width = padded.shape[-1]
     around = np.array([-width, 1 - width, 1, width + 1, width, width - 1, -1, -width - 1])  # clockwise from above
     flat, thinned = padded.reshape(-1), True
     pixels = np.flatnonzero(flat)  # only these are looked at, and ever fewer of them
@@ -43,7 +43,7 @@ def skeletons(masks: Planes) -> Planes:
             flat[pixels[gone]] = False
             pixels = pixels[~gone]
             thinned |= bool(gone.any())
-    return padded[:, 1:-1, 1:-1]
+    return padded[..., 1:-1, 1:-1]
 
 
 def _removable() -> NDArray[np.bool_]:
