@@ -1,12 +1,20 @@
-"""`make bench` from the front door, with a piece that costs little: extraction, of no folder or of a few images."""
+"""`make bench` from the front door, with a piece that costs little: extraction, of no folder or of a few images.
+
+And how `benchmarks/replay.py` holds the weights where a step has no gradient.
+"""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
 from coco_world import coco_file, write_set
 from projects import ROOT
+from torch import nn
+
+from benchmarks import replay
 
 
 def bench(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -49,3 +57,16 @@ def test_extraction_is_measured_on_a_folder_in_the_layout_of_coco(tmp_path: Path
     result = bench(tmp_path / "figures.json", "--coco", str(folder), "--rounds", "1")
     assert "Traceback" not in result.stderr
     assert result.stdout.count("| extraction to 256×256, ") == 2
+
+
+def test_hold_keeps_momentum_from_moving_weights_in_a_step_without_a_gradient() -> None:
+    weight = nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+    optimizer.register_step_pre_hook(replay.hold)
+    values = []
+    for gradient in (1.0, 0.0, 1.0):
+        weight.grad = torch.tensor([gradient])
+        optimizer.step()
+        values.append(weight.item())
+    # Velocities 1, none, 0.9 · 1 + 1.
+    assert values == pytest.approx([0.9, 0.9, 0.71])

@@ -75,11 +75,12 @@ class ReportAMSEDice(RawOutput):
     Shapes: logits and target `[N, C, H, W]` → scalar ≥ 0, unbounded.
 
     Convention: no activation; `labels` as in `report_a_mse`. Which `reading` is the report's is not known:
-    docs/replays.md has what each gives, which differs more by seed than by reading. Image 0's
-    MSE is counted B times, image 1's B − 1 times and so on; channels from B on are not in the Dice; an image
-    with an empty mask or a negative sum has no MSE, and a batch where one sum is never positive costs 0
-    without a gradient. As in `report_a_dice` the Dice terms reach far below 0, so that a good output switches
-    the loss off. The order of the images matters.
+    docs/replays.md has what each gives. Image 0's MSE is counted B times, image 1's B − 1 times and so on;
+    channels from B on are not in the Dice; an image with an empty mask or a negative sum has no MSE. A batch
+    where one sum is never positive costs 0, with a gradient of 0: momentum moves the weights on. A loop to
+    which nothing was added has no gradient at all, and leaves the weights as they are. As in `report_a_dice`
+    the Dice terms reach far below 0, so that a good output switches the loss off. The order of the images
+    matters.
 
     Helps: replaying the report.
 
