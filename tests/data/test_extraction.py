@@ -9,22 +9,26 @@ import numpy as np
 import pytest
 
 from losslab.data import tensors
-from losslab.data.extraction import Extracted, SplitImages, write_splits
+from losslab.data.extraction import Extracted, FileOptions, SplitImages, write_splits
 from losslab.errors import InputError
 
 PIXELS = (np.full((3, 2, 2), 7, np.uint8), np.ones((1, 2, 2), np.uint8))
 
 
-def write(out: Path, *images: Extracted, most: int | None = 2) -> dict[str, object]:
+def unreadable(most: int) -> FileOptions:
+    return FileOptions(image_size=8, max_unreadable=most, max_duplicates=9)
+
+
+def write(out: Path, *images: Extracted, options: FileOptions | None) -> dict[str, object]:
     """A split with the images and, first, one more; the content of extract.json."""
     splits = {"val": SplitImages("theirs", [("0", PIXELS), *images], {"not_drawn": 3, "of_no_image": 0})}
-    write_splits(out, "set", ["one"], splits, {"source_images": 9}, most)
+    write_splits(out, "set", ["one"], splits, {"source_images": 9}, options)
     account: dict[str, object] = json.loads((out / "extract.json").read_text())
     return account
 
 
 def test_images_are_written_and_the_others_counted_and_listed(tmp_path: Path) -> None:
-    assert write(tmp_path, (1, "damaged"), (2, PIXELS), (3, "damaged")) == {
+    assert write(tmp_path, (1, "damaged"), (2, PIXELS), (3, "damaged"), options=unreadable(2)) == {
         "source_images": 9,
         "splits": {"val": {"kept": 2, "left_out": {"not_drawn": 3, "damaged": 2}}},
         "unreadable": [{"split": "val", "id": number, "reason": "damaged"} for number in (1, 3)],
@@ -37,21 +41,21 @@ def test_images_are_written_and_the_others_counted_and_listed(tmp_path: Path) ->
 
 
 def test_there_is_no_list_where_every_image_is_known_to_be_readable(tmp_path: Path) -> None:
-    assert write(tmp_path, most=None).keys() == {"source_images", "splits", "classes", "absent_classes"}
+    assert write(tmp_path, options=None).keys() == {"source_images", "splits", "classes", "absent_classes"}
 
 
 def test_too_many_unreadable_images_are_an_error_that_lists_them_over_all_splits(tmp_path: Path) -> None:
     splits = {name: SplitImages(name, [(0, PIXELS), (1, "missing")]) for name in ("train", "val")}
-    write_splits(tmp_path / "two", "set", ["one"], splits, {}, 2)
+    write_splits(tmp_path / "two", "set", ["one"], splits, {}, unreadable(2))
     with pytest.raises(InputError, match=r"cannot be read: train 1 \(missing\), val 1 \(missing\)$"):
-        write_splits(tmp_path / "one", "set", ["one"], splits, {}, 1)
+        write_splits(tmp_path / "one", "set", ["one"], splits, {}, unreadable(1))
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["train.safetensors"]
 
 
 def test_a_split_of_which_nothing_is_left_says_why(tmp_path: Path) -> None:
     split = SplitImages("theirs", [(1, "missing"), (2, "missing")], {"not_drawn": 3})
     with pytest.raises(InputError, match=r"^no image of val is left: {'not_drawn': 3, 'missing': 2}$"):
-        write_splits(tmp_path, "set", ["one"], {"val": split}, {}, 5)
+        write_splits(tmp_path, "set", ["one"], {"val": split}, {}, unreadable(5))
 
 
 def test_what_is_counted_while_images_are_read_is_in_the_account(tmp_path: Path) -> None:
@@ -86,7 +90,7 @@ def test_a_split_in_which_every_mask_is_empty_is_one_line_that_names_it(tmp_path
 
 def test_an_image_of_which_nothing_is_known_is_left_out_and_counted(tmp_path: Path) -> None:
     void = (PIXELS[0], np.full((1, 2, 2), 255, np.uint8))
-    account = write(tmp_path, ("1", void), ("2", PIXELS), most=0)
+    account = write(tmp_path, ("1", void), ("2", PIXELS), options=unreadable(0))
     assert account["splits"] == {"val": {"kept": 2, "left_out": {"not_drawn": 3, "all_void": 1}}}
     assert tensors.read(tmp_path / "val.safetensors").ids == ("0", "2")
 
@@ -139,18 +143,18 @@ def in_two_splits() -> dict[str, SplitImages]:
 
 def test_an_image_that_is_in_two_splits_is_an_error_that_names_both(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
-        write_splits(tmp_path, "set", ["one"], in_two_splits(), {}, 0, max_duplicates=1)
+        write_splits(tmp_path, "set", ["one"], in_two_splits(), {}, FileOptions(image_size=8, max_duplicates=1))
     assert str(error.value) == (
         "set: 2 images are in two splits, more than extract.max_duplicates (1): test 0 is train 0, test 3 is val 3;"
         " a loss that learns them by heart would seem the best: take them out of one split, or allow them"
     )
 
 
-@pytest.mark.parametrize("most", [2, None])
+@pytest.mark.parametrize("options", [FileOptions(image_size=8, max_duplicates=2), None])
 def test_images_in_two_splits_that_are_allowed_are_said_and_listed(
-    tmp_path: Path, most: int | None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, options: FileOptions | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_splits(tmp_path, "set", ["one"], in_two_splits(), {}, 0, max_duplicates=most)
+    write_splits(tmp_path, "set", ["one"], in_two_splits(), {}, options)
     assert json.loads((tmp_path / "extract.json").read_text())["duplicates"] == [
         {"split": "test", "id": "0", "same_as": "train 0"},
         {"split": "test", "id": "3", "same_as": "val 3"},

@@ -82,9 +82,7 @@ def write_splits(
     classes: Sequence[str],
     splits: Mapping[str, SplitImages],
     account: Mapping[str, Any],
-    max_unreadable: int | None = None,
-    padded: bool = False,
-    max_duplicates: int | None = None,
+    options: FileOptions | None = None,
 ) -> None:
     """Fill `out` with the tensors of every split and extract.json.
 
@@ -97,19 +95,19 @@ def write_splits(
         classes: names of the planes.
         splits: split → its images.
         account: what else extract.json says; looked at when all images have been read.
-        max_unreadable: how many images may have a reason in place of pixels; they are listed. None: every image is
-            known to be readable, and there is no such list.
-        padded: whether images were padded to their size.
-        max_duplicates: how many images may be in two splits; None: any number, which is said.
+        options: how image files became these; those that have a reason in place of pixels are listed. None: they are of
+            no files of their own, so every one is readable, and any number may be in two splits, which is said.
 
     Raises:
         InputError: too many images are unreadable, too many are in two splits, no image of a split is left, or the
             images for training or for validation show nothing of any class.
     """
+    most = options.max_unreadable if options else 0
     unreadable: list[dict[str, Any]] = []
     accounts: dict[str, Any] = {}
     content = {name: Content.of(len(classes)) for name in splits}
     duplicates = Duplicates()
+    padded = options is not None and options.fit == "pad"
     for name, split in splits.items():
         reasons: Counter[str] = Counter()
         path = out / f"{name}.safetensors"
@@ -125,7 +123,7 @@ def write_splits(
                     continue
                 reasons[result] += 1
                 unreadable.append({"split": name, "id": image_id, "reason": result})
-                if len(unreadable) > (max_unreadable or 0):
+                if len(unreadable) > most:
                     listed = ", ".join("{split} {id} ({reason})".format(**entry) for entry in unreadable[:5])
                     raise InputError(f"more than extract.max_unreadable images cannot be read: {listed}")
             left_out = dict(Counter(split.left_out) + reasons)  # the sum is without counts of 0
@@ -138,8 +136,8 @@ def write_splits(
                     " is empty; see the data set's params"
                 )
         accounts[name] = {"kept": len(writer.ids), "left_out": left_out, **split.account}
-    duplicates.check(dataset, max_duplicates)
-    listing: dict[str, Any] = {} if max_unreadable is None else {"unreadable": unreadable}
+    duplicates.check(dataset, options.max_duplicates if options else None)
+    listing: dict[str, Any] = {"unreadable": unreadable} if options else {}
     if duplicates.listed:
         listing["duplicates"] = duplicates.listed
     shares = {name: each.by_class(classes) for name, each in content.items()}

@@ -138,8 +138,7 @@ class Coco(Dataset):
                 jobs = [Job(raw, image, tuple(planes.values()), self.extract.frame) for image in split.images]
                 splits[name] = _split(split, classes, workers.map(jobs))
             account = {"source_images": selection.source_images, "source_annotations": selection.source_annotations}
-            limits = self.extract.max_unreadable, self.extract.frame.pad, self.extract.max_duplicates
-            write_splits(out, "COCO", tuple(planes), splits, account, *limits)
+            write_splits(out, "COCO", tuple(planes), splits, account, self.extract)
 
 
 def _split(split: SplitSelection, classes: tuple[str, ...], results: Iterator[Result]) -> SplitImages:

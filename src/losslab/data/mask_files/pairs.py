@@ -83,8 +83,7 @@ def write_pairs(
             "source_masks": selection.source_masks,
             **{what: counts for what, counts in other.items() if labels.void or what == "background_pixels"},
         }
-        limits = options.max_unreadable, options.frame.pad, options.max_duplicates
-        write_splits(out, dataset, labels.names(classes), splits, account, *limits)
+        write_splits(out, dataset, labels.names(classes), splits, account, options)
 
 
 class _Job(NamedTuple):

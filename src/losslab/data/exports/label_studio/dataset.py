@@ -117,5 +117,4 @@ class LabelStudio(Dataset):
                 "other_regions": selection.other_regions,
                 "other_labels": [name for name in selection.labels if name not in classes],
             }
-            limits = options.max_unreadable, options.frame.pad, options.max_duplicates
-            write_splits(out, "Label Studio", classes, splits, account, *limits)
+            write_splits(out, "Label Studio", classes, splits, account, options)

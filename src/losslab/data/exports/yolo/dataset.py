@@ -88,5 +88,4 @@ class Yolo(Dataset):
                 for name, split in selection.splits.items()
             }
             account = {"source_images": selection.source_images, "images_without_labels": selection.without_labels}
-            limits = options.max_unreadable, options.frame.pad, options.max_duplicates
-            write_splits(out, "YOLO", selection.classes, splits, account, *limits)
+            write_splits(out, "YOLO", selection.classes, splits, account, options)
