@@ -39,10 +39,12 @@ def skeletons(masks: Planes) -> Planes:
     while thinned:
         thinned = False
         for removable in _REMOVABLE:
-            gone = removable[np.packbits(flat[pixels[:, None] + around], axis=1)[:, 0]]
-            flat[pixels[gone]] = False
-            pixels = pixels[~gone]
-            thinned |= bool(gone.any())
+            inner = flat[pixels - width] & flat[pixels + 1] & flat[pixels + width] & flat[pixels - 1]
+            outer = pixels[~inner]  # no other pixel is removable
+            gone = outer[removable[np.packbits(flat[outer[:, None] + around], axis=1)[:, 0]]]
+            flat[gone] = False
+            pixels = pixels[flat[pixels]]
+            thinned |= len(gone) > 0
     return padded[..., 1:-1, 1:-1]
 
 
