@@ -48,6 +48,21 @@ def test_a_locked_database_is_named_once_and_later_caught_up_with(
     assert logged_runs()["unet-dice-seed0"].data.tags["stage"] == "trained"
 
 
+def test_a_process_that_is_killed_while_it_makes_the_database_leaves_none(ready: Project) -> None:
+    Path("mlflow.db").unlink()
+    script = "from losslab.tracking import store; store.connect('shapes')"
+    environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", script], env=environment)
+    while not (tables := list(ready.root.glob(".tmp-*/mlflow.db"))) or not tables[0].stat().st_size:
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert Path("mlflow.db").stat().st_size == 0
+    client, experiment = store.connect("shapes")
+    assert client.get_experiment(experiment).name == "shapes"
+    assert not list(ready.root.glob(".tmp-*"))
+
+
 def test_a_damaged_database_is_named_and_made_anew(
     ready: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,8 @@ from typing import IO, TYPE_CHECKING
 
 from tqdm import tqdm
 
+from losslab.results.files import atomic_file
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -39,9 +41,10 @@ def connect(dataset: str) -> "tuple[MlflowClient, str]":
         MlflowException: whatever else MLflow has to say.
     """
     uri = address()
-    if uri.startswith("sqlite:///"):
-        _check_database(Path(uri.removeprefix("sqlite:///")))
-    return _connect(uri, dataset)
+    database = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    if database:
+        _check_database(database)
+    return _connect(uri, database, dataset)
 
 
 def address() -> str:
@@ -83,7 +86,7 @@ def disconnect() -> None:
 
 
 @cache
-def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
+def _connect(uri: str, database: Path | None, dataset: str) -> "tuple[MlflowClient, str]":
     # A server that is down is noticed in seconds, not after MLflow's minutes of retries.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -96,6 +99,10 @@ def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
     # variable too: whether the database is our own is told by where it is.
     mlflow.set_tracking_uri(uri)
     with lock():
+        if database and database.stat().st_size == 0:  # as SQLite leaves one that is only looked at
+            with atomic_file(database) as temporary:
+                # It takes seconds over its tables, and would not use them again if it were killed meanwhile.
+                mlflow.MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
         client = mlflow.MlflowClient(uri)
         experiment = client.get_experiment_by_name(dataset)
         if experiment is not None:
