@@ -110,8 +110,7 @@ def test_a_damaged_output_is_made_again_and_not_restored(shapes: Path, tmp_path:
     project: Project = new_repository(tmp_path)
     project.set(lambda p: p["datasets"]["shapes"]["download"].update(source=str(shapes)))
     train = "train@shapes-unet-bce"
-    project.repro("extract")
-    project.repro("--single-item", train)
+    project.repro("extract", train)
     lock = (tmp_path / "dvc.lock").read_text(encoding="utf-8")
     model = tmp_path / "results/train/shapes/unet/bce/seed0.safetensors"
     whole = model.read_bytes()

@@ -27,8 +27,8 @@ def repository(project: Project, cache: str) -> Project:
 
 
 def stages(name: str) -> set[str]:
-    runs = {f"{stage}@{name}-unet-{loss}" for stage in ("train", "evaluate") for loss in ("bce", "dice")}
-    return {"plan", f"download@{name}", f"extract@{name}", *runs, "compare", "report"}
+    runs = {f"{stage}@{name}-unet-{loss}" for stage in ("tune", "train", "evaluate") for loss in ("bce", "dice")}
+    return {"plan", f"download@{name}", f"extract@{name}", "weights@unet", *runs, "compare", "report"}
 
 
 def own_data(folder: Path) -> dict[str, Any]:
