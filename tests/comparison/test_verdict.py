@@ -73,6 +73,24 @@ def test_a_choice_that_costs_little_is_good_enough() -> None:
     assert (strict.verdict, strict.leader) == ("undecided", result.leader)
 
 
+def test_who_may_be_better_than_the_leader_is_named() -> None:
+    def sentences(*effects: float, trial: int) -> tuple[Verdict, str]:
+        result = said(compared(replace(CASE, own_seed=0.008, effects=effects, seeds=3), trial))
+        assert result.verdict == "good enough"
+        return result, result.headline.split(": ")[1]
+
+    one, words = sentences(0.0, 0.001, trial=0)
+    assert words == "a may be better (a chance of 28 %), but choosing b is expected to cost about 0.2 mIoU points."
+    assert one.chances == {"a": pytest.approx(0.28, abs=0.006), "b": pytest.approx(0.72, abs=0.006)}
+    assert "It is 0.6 points ahead of a, which comes next, and beat it in 2 of 3 seeds." in one.detail
+    some, words = sentences(0.0, 0.01, 0.008, 0.0, -0.02, -0.02, trial=0)
+    assert words.startswith("b or c may be better, ")
+    assert {loss for loss, chance in some.chances.items() if chance > 0.1} == {"b", "c", "d"}
+    none, words = sentences(0.0, 0.03, 0.0, 0.0, 0.0, 0.0, trial=3)
+    assert words.startswith("any of 5 others may be better, but choosing b is expected to cost less than 0.1 ")
+    assert len(none.contenders) == 6
+
+
 def test_a_loss_that_costs_next_to_nothing_to_pass_over_waits() -> None:
     """It is not worse for good, and its seeds would not change which loss to pick."""
     case = replace(CASE, own_seed=(0.002, 0.002, 0.04), effects=(0.0, 0.002, -0.15), seeds=8)

@@ -10,6 +10,8 @@ from losslab.settings.params import Compare
 METRIC = METRICS[RANKED_BY]
 MOST_NAMES = 4
 """Losses that a sentence names; the others are counted."""
+LITTLE = f"under {100 * (1 - SUREST):.0f} %"
+"""The lowest chance that is stated."""
 
 
 def write(verdict: Verdict, rows: Sequence[Standing], unconverged: Iterable[str], settings: Compare) -> None:
@@ -47,11 +49,11 @@ def _first(verdict: Verdict, board: Mapping[str, Standing]) -> str:
         return f"Train with {leader}: it is the best of these losses, {points:.1f} {METRIC.title} points above {rival}."
     others = verdict.contenders[1:]
     if verdict.verdict == "good enough":
-        cost = max(0.1, verdict.regret or 0.0)
-        left = names(others, "or") if len(others) < 4 else f"any of {len(others)} others"
+        regret = verdict.regret or 0.0
+        cost = f"about {regret:.1f}" if regret >= 0.05 else "less than 0.1"
         return (
-            f"Train with {leader}, which is good enough: {left} may be better, but choosing {leader} is expected to "
-            f"cost {cost:.1f} {METRIC.title} points or less."
+            f"Train with {leader}, which is good enough: {_what_may_be_better(verdict)}, but choosing {leader} is "
+            f"expected to cost {cost} {METRIC.title} points."
         )
     if len(others) == 1:
         points = verdict.against[others[0]].points or 0.0
@@ -62,6 +64,16 @@ def _first(verdict: Verdict, board: Mapping[str, Standing]) -> str:
     else:
         between = f"It is open between {names(verdict.contenders, 'and')}; {leader} comes first"
     return f"{between}. {_what_would_settle(verdict, board)}."
+
+
+def _what_may_be_better(verdict: Verdict) -> str:
+    """The contenders whose chance can be told from none, or all of them."""
+    others = verdict.contenders[1:]
+    likely = [loss for loss in others if chance(verdict.chances.get(loss, 0.0)) != LITTLE]
+    if len(likely) == 1:
+        return f"{likely[0]} may be better (a chance of {chance(verdict.chances[likely[0]])})"
+    each = likely or others
+    return f"{names(each, 'or') if len(each) <= MOST_NAMES else f'any of {len(each)} others'} may be better"
 
 
 def _second(verdict: Verdict, board: Mapping[str, Standing], unconverged: Sequence[str]) -> list[str]:
@@ -102,6 +114,11 @@ def _detail(verdict: Verdict, board: Mapping[str, Standing], settings: Compare) 
             always.setdefault(pair.won, []).append(loss)
     for count, losses in always.items():
         yield f"It beat {names(losses, 'and')} in {count} of {count} seeds."
+    for rival in verdict.contenders[1:2]:
+        pair = verdict.against[rival]
+        if pair.lost and (pair.points or 0.0) >= 0.05:
+            seeds = f"{pair.won} of {pair.won + pair.lost} seeds"
+            yield f"It is {pair.points:.1f} points ahead of {rival}, which comes next, and beat it in {seeds}."
     if leader in verdict.chances:
         yield f"The chance that it is the best is {chance(verdict.chances[leader])}."
 
@@ -110,7 +127,7 @@ def chance(value: float) -> str:
     """A chance to be best in words that claim no more than simulations bear out."""
     if value >= SUREST:
         return f"over {100 * SUREST:.0f} %"
-    return f"under {100 * (1 - SUREST):.0f} %" if value <= 1 - SUREST + 1e-9 else f"{100 * value:.0f} %"
+    return LITTLE if value <= 1 - SUREST + 1e-9 else f"{100 * value:.0f} %"
 
 
 def names(losses: Sequence[str], joint: str) -> str:
