@@ -2,8 +2,9 @@
 
 A race. Each round runs the pipeline up to `compare`, reads its verdicts, and gives one more seed to each loss that is
 still in the race, in `grid.seeds` of params.yaml. A loss that is worse than another gets no more; one that may be
-passed over at next to no expected cost waits as long as that is so. All that is known lies in params.yaml and in DVC's
-outputs: killed at any moment, it goes on where it was, and a clone of what it ends with reproduces that by `dvc repro`.
+passed over at next to no expected cost waits as long as that is so, or until the others have all they may have. All
+that is known lies in params.yaml and in DVC's outputs: killed at any moment, it goes on where it was, and a clone of
+what it ends with reproduces that by `dvc repro`.
 """
 
 import argparse
@@ -92,13 +93,12 @@ def more_seeds(verdicts: Sequence[Verdict], settings: Params, most: int) -> dict
 
 def in_words(verdict: Verdict, settings: Params) -> str:
     """A verdict, in a few words with the seeds that it rests on."""
-    seeds = _seeds(verdict, settings)
-    racing = ", ".join(f"{loss} ({seeds[loss]})" for loss in verdict.contenders if loss not in verdict.waiting)
-    waits = ", ".join(f"{loss} ({seeds[loss]})" for loss in verdict.waiting)
+    named = {loss: f"{loss} ({seeds})" for loss, seeds in _seeds(verdict, settings).items()}
+    racing = ", ".join(words for loss, words in named.items() if loss not in verdict.waiting)
+    waiting = f"; waiting: {', '.join(named[loss] for loss in verdict.waiting)}" if verdict.waiting else ""
     said = "undecided" if verdict.verdict == "undecided" else f"{verdict.leader} is {verdict.verdict}"
     worse = f"; worse: {', '.join(verdict.worse)}" if verdict.worse else ""
     where = f"{verdict.dataset} {verdict.network}"
-    waiting = f"; waiting: {waits}" if waits else ""
     return f"{where}: {said}; in the race, with so many seeds: {racing or 'none'}{waiting}{worse}"
 
 

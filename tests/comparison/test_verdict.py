@@ -100,6 +100,9 @@ def test_a_loss_that_costs_next_to_nothing_to_pass_over_waits() -> None:
     seeds = {"a": 3, "b": 3, "c": 3}
     assert set(verdict.next_to_train(result, seeds, 16)) == {"a", "b"}
     assert verdict.next_to_train(result, seeds, 3) == []
+    assert set(verdict.next_to_train(result, {"a": 5, "b": 5, "c": 3}, 6)) == {"a", "b"}
+    assert verdict.next_to_train(result, {"a": 6, "b": 5, "c": 3}, 6) == ["b"]
+    assert verdict.next_to_train(result, {"a": 6, "b": 6, "c": 3}, 6) == ["c"], "all that is left"
     # The others' seeds count though c has fewer.
     later = verdict.decide(with_seeds(whole, {"a": 8, "b": 8, "c": 3}), SETTINGS)
     assert later.leader == "b"
@@ -108,14 +111,16 @@ def test_a_loss_that_costs_next_to_nothing_to_pass_over_waits() -> None:
     assert later.against["c"].won == 3
 
 
-def test_where_all_losses_wait_for_more_seeds_the_leader_is_good_enough() -> None:
+def test_where_every_rival_waits_the_leader_is_good_enough() -> None:
+    case = replace(CASE, own_seed=0.005, effects=(0.0, 0.002, -0.01, -0.02), seeds=4)
+    words = []
     for trial in range(20):
-        case = replace(CASE, own_seed=0.005, effects=(0.0, 0.002, -0.01, -0.02), seeds=4)
-        result = said(compared(case, trial), margin=0.002)
+        result = said(compared(case, trial), margin=0.001)
+        assert result.leader not in result.waiting
         if result.verdict == "undecided":
-            assert len(result.waiting) < len(result.contenders) - 1
-            assert len(verdict.next_to_train(result, dict.fromkeys("abcd", 4), 16)) > 1
-            assert result.leader not in result.waiting
+            assert len(verdict.next_to_train(result, dict.fromkeys("abcd", 4), 16)) > 1, "the leader and a rival"
+        words.append((result.verdict, len(result.waiting) == len(result.contenders) - 1))
+    assert set(words) == {("undecided", False), ("good enough", False), ("good enough", True)}
 
 
 def test_means_are_those_of_the_same_seeds() -> None:
@@ -138,6 +143,13 @@ def test_two_seeds_are_open_with_a_forecast_that_comes_true() -> None:
         looks = [said(compared(replace(case, seeds=s), trial), margin=0.0).verdict == "best" for s in range(4, 17)]
         reached.append(4 + looks.index(True) if any(looks) else 17)
     assert abs(np.median(needed) - np.median(reached)) <= 3
+
+
+def test_a_loss_with_one_seed_is_not_said_to_want_images() -> None:
+    result = said(with_seeds(compared(replace(CASE, effects=(0.0, 0.002))), {"a": 8, "b": 1}))
+    assert (result.verdict, result.waiting) == ("undecided", [])
+    assert "One seed cannot settle it" in result.headline
+    assert verdict.next_to_train(result, {"a": 8, "b": 1}, 16) == ["b"]
 
 
 def test_what_seeds_cannot_settle_is_said_to_want_images() -> None:

@@ -63,6 +63,13 @@ def test_a_process_that_is_killed_while_it_makes_the_database_leaves_none(ready:
     assert not list(ready.root.glob(".tmp-*"))
 
 
+def test_a_database_that_is_named_with_options_is_made_too(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{ready.root}/other.db?timeout=30")
+    client, experiment = store.connect("shapes")
+    assert client.get_experiment(experiment).name == "shapes"
+    assert [path.name for path in ready.root.glob("other.db*")] == ["other.db"]
+
+
 def test_a_damaged_database_is_named_and_made_anew(
     ready: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

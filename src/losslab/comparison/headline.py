@@ -92,10 +92,10 @@ def _second(verdict: Verdict, board: Mapping[str, Standing], unconverged: Sequen
 
 
 def _what_would_settle(verdict: Verdict, board: Mapping[str, Standing]) -> str:
-    have = max(board[loss].seeds for loss in verdict.contenders)
+    have = [board[loss].seeds for loss in verdict.contenders]
     if verdict.forecast_seeds:
-        return f"About {verdict.forecast_seeds} seeds in all would settle it (now {have}; type `losslab decide`)"
-    if have < 2:
+        return f"About {verdict.forecast_seeds} seeds in all would settle it (now {max(have)}; type `losslab decide`)"
+    if min(have) < 2:
         return "One seed cannot settle it; add to train.seeds"
     return "More seeds alone would hardly settle it, but more test images may"
 

@@ -79,15 +79,17 @@ def decide(compared: Comparison, settings: Compare) -> Verdict:
 
 
 def next_to_train(verdict: Verdict, seeds: Mapping[str, int], most_seeds: int) -> list[str]:
-    """The losses that are to have one more seed; none once nothing is open, or those racing have `most_seeds`.
+    """The losses that are to have one more seed; none once nothing is open, or all contenders have `most_seeds`.
 
-    Of those racing they are the ones with the fewest seeds, since losses are compared seed by seed.
+    Those that wait go on once the others have all they may have. Those with the fewest seeds go first, since losses are
+    compared seed by seed.
     """
     if verdict.verdict != "undecided" or len(verdict.contenders) < 2:
         return []
-    racing = [loss for loss in verdict.contenders if loss not in verdict.waiting]
-    fewest = min(seeds[loss] for loss in racing)
-    return [loss for loss in racing if seeds[loss] == fewest < most_seeds]
+    able = [loss for loss in verdict.contenders if seeds[loss] < most_seeds]
+    racing = [loss for loss in able if loss not in verdict.waiting] or able
+    fewest = min((seeds[loss] for loss in racing), default=0)
+    return [loss for loss in racing if seeds[loss] == fewest]
 
 
 def ranking_scores(result: LossResult, rule: str) -> Floats:

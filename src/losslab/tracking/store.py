@@ -41,10 +41,9 @@ def connect(dataset: str) -> "tuple[MlflowClient, str]":
         MlflowException: whatever else MLflow has to say.
     """
     uri = address()
-    database = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-    if database:
+    if database := _database(uri):
         _check_database(database)
-    return _connect(uri, database, dataset)
+    return _connect(uri, dataset)
 
 
 def address() -> str:
@@ -86,7 +85,7 @@ def disconnect() -> None:
 
 
 @cache
-def _connect(uri: str, database: Path | None, dataset: str) -> "tuple[MlflowClient, str]":
+def _connect(uri: str, dataset: str) -> "tuple[MlflowClient, str]":
     # A server that is down is noticed in seconds, not after MLflow's minutes of retries.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -99,7 +98,7 @@ def _connect(uri: str, database: Path | None, dataset: str) -> "tuple[MlflowClie
     # variable too: whether the database is our own is told by where it is.
     mlflow.set_tracking_uri(uri)
     with lock():
-        if database and database.stat().st_size == 0:  # as SQLite leaves one that is only looked at
+        if (database := _database(uri)) and database.stat().st_size == 0:  # as SQLite leaves one that is only looked at
             with atomic_file(database) as temporary:
                 # It takes seconds over its tables, and would not use them again if it were killed meanwhile.
                 mlflow.MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
@@ -121,6 +120,11 @@ def is_own() -> bool:
 
 def _own() -> str:
     return f"sqlite:///{_root() / 'mlflow.db'}"
+
+
+def _database(uri: str) -> Path | None:
+    """The file, if it is one of SQLite; what follows a `?` are options."""
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
 
 
 def _root() -> Path:
