@@ -60,19 +60,22 @@ def decide(compared: Comparison, settings: Compare) -> Verdict:
         verdict.against[loss] = Pair(points, int((values > 0).sum()), int((values < 0).sum()), walk)
     rivals = contenders[1:]
     looked = [loss for loss in rivals if pairs[loss].shape[1] >= verification.FIRST_LOOK]
+    regret, waiting = 0.0, list[str]()
     if len(reliable) > 1 and min(len(seeds[loss]) for loss in reliable) > 1:
         drawn = _draws(reliable, seeds, settings.seed)
         likely = zip(reliable, chances.best(drawn).tolist(), strict=True)
         verdict.chances = {loss: round(chance, 4) for loss, chance in likely}
         of_contenders = drawn[:, [list(reliable).index(loss) for loss in contenders]]
-        verdict.regret = round(float(100 * chances.regret(of_contenders)[0]), 4)
+        regret = float(chances.regret(of_contenders)[0])
+        verdict.regret = round(100 * regret, 4)
         costs = dict(zip(contenders, chances.costs(of_contenders, 0).tolist(), strict=True))
-        verdict.waiting = [loss for loss in looked if costs[loss] <= settings.margin / len(rivals)]
+        waiting = [loss for loss in looked if costs[loss] <= settings.margin / len(rivals)]
     if not rivals:
         verdict.verdict = "best"
-    elif looked == rivals and (verdict.regret or 0.0) <= 100 * settings.margin:
+    elif looked == rivals and regret <= settings.margin:
         verdict.verdict = "good enough"
     else:
+        verdict.waiting = waiting
         open_pairs = [pairs[loss] for loss in rivals]
         verdict.forecast_seeds = forecast(open_pairs, verification.boundary(*rule), settings.margin)
     return verdict
@@ -103,7 +106,8 @@ def ranking_scores(result: LossResult, rule: str) -> Floats:
 def adjusted_means(scores: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
     """Loss → its mean over seeds, as if all had the same seeds: of score = loss + seed by least squares.
 
-    Only their differences mean something. Where all have the same seeds, these are those of the plain means.
+    Only their differences mean something. Where all have the same seeds, these are those of the plain means. Losses
+    that no seeds connect cannot be told apart like this; a grid gives all of them the same first seeds.
     """
     losses, seeds = list(scores), sorted({seed for of_loss in scores.values() for seed in of_loss})
     cells = [(loss, seed) for loss in losses for seed in scores[loss]]

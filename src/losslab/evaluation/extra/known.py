@@ -46,8 +46,8 @@ class Known:
 
 
 def framed(masks: Planes) -> Planes:
-    """Masks with a border of one pixel that is in none."""
-    return np.pad(masks, [*[(0, 0)] * (masks.ndim - 2), (1, 1), (1, 1)])
+    """Masks with a border of one pixel that is in none, row after row in memory."""
+    return np.ascontiguousarray(np.pad(masks, [*[(0, 0)] * (masks.ndim - 2), (1, 1), (1, 1)]))
 
 
 def known(predicted: Tensor, target: Tensor, probabilities: Tensor | None) -> Known:
