@@ -95,7 +95,9 @@ def test_a_loss_that_costs_next_to_nothing_to_pass_over_waits() -> None:
     """It is not worse for good, and its seeds would not change which loss to pick."""
     case = replace(CASE, own_seed=(0.002, 0.002, 0.04), effects=(0.0, 0.002, -0.15), seeds=8)
     whole = compared(case)
-    result = verdict.decide(with_seeds(whole, dict.fromkeys("abc", 3)), SETTINGS.model_copy(update={"margin": 0.0005}))
+    result = said(with_seeds(whole, dict.fromkeys("abc", 3)), margin=0.0005)
+    assert result.headline.startswith("It is open between b and a (b is ")
+    assert " Safe to leave out: c" in result.headline
     assert (result.verdict, set(result.contenders), result.waiting) == ("undecided", set("abc"), ["c"])
     seeds = {"a": 3, "b": 3, "c": 3}
     assert set(verdict.next_to_train(result, seeds, 16)) == {"a", "b"}

@@ -55,14 +55,15 @@ def _first(verdict: Verdict, board: Mapping[str, Standing]) -> str:
             f"Train with {leader}, which is good enough: {_what_may_be_better(verdict)}, but choosing {leader} is "
             f"expected to cost {cost} {METRIC.title} points."
         )
-    if len(others) == 1:
-        points = verdict.against[others[0]].points or 0.0
+    racing = [loss for loss in others if loss not in verdict.waiting]
+    if len(racing) == 1:
+        points = verdict.against[racing[0]].points or 0.0
         apart = (
             f"{leader} is {points:.1f} {METRIC.title} points ahead" if points >= 0.05 else "less than 0.1 points apart"
         )
-        between = f"It is open between {leader} and {others[0]} ({apart})"
+        between = f"It is open between {leader} and {racing[0]} ({apart})"
     else:
-        between = f"It is open between {names(verdict.contenders, 'and')}; {leader} comes first"
+        between = f"It is open between {names([leader, *racing], 'and')}; {leader} comes first"
     return f"{between}. {_what_would_settle(verdict, board)}."
 
 
@@ -77,8 +78,8 @@ def _what_may_be_better(verdict: Verdict) -> str:
 
 
 def _second(verdict: Verdict, board: Mapping[str, Standing], unconverged: Sequence[str]) -> list[str]:
-    """What is clearly worse, and what failed."""
-    parts = []
+    """What is not in question, what is clearly worse, and what failed."""
+    parts = [f"safe to leave out: {names(verdict.waiting, 'and')}"] if verdict.waiting else []
     worse = [loss for loss in verdict.worse if loss not in verdict.contenders]
     if worse and verdict.leader:
         parts.append(f"clearly worse: {names(worse, 'and')}")
