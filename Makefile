@@ -5,6 +5,8 @@ PORT ?= 5000
 UV = uv==0.13.8
 # Recipes name .venv by its relative path: the folder's may have a space or a quote.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# uv installs here, whatever environment is active.
+export VIRTUAL_ENV := .venv
 READY = .venv/ready
 # What stands after it is run while no other make of this folder runs such a thing: two would trip over each other.
 IN_TURN = import fcntl, os, sys; turn = os.open("requirements.lock", os.O_RDONLY); os.set_inheritable(turn, True); \
@@ -101,7 +103,7 @@ $(READY): requirements.lock pyproject.toml
 .venv/installed: requirements.lock pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
-	VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
-	VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	.venv/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
+	.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	grep -qs NO_ANALYTICS .venv/bin/activate || echo 'export $(NO_TELEMETRY)' >> .venv/bin/activate
 	touch $@

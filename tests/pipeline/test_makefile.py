@@ -59,6 +59,22 @@ def test_a_path_with_a_space_does_not_break_make(spaced: Project) -> None:
     assert "params.yaml: correct; 2 runs in the grid" in checked.stdout
 
 
+@pytest.mark.parametrize("target", ["ray", ".peer"])
+def test_packages_go_into_its_own_environment_whatever_one_is_active(tmp_path: Path, target: str) -> None:
+    for part in PARTS:
+        shutil.copy(ROOT / part, tmp_path)
+    (tmp_path / "tests/peer").mkdir(parents=True)
+    (tmp_path / "tests/peer/requirements.txt").touch()
+    tools = tmp_path / ".venv/bin"
+    tools.mkdir(parents=True)
+    for name, script in (("python", "true"), ("uv", 'echo "$VIRTUAL_ENV" >> told')):
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    done = make(Project(tmp_path), target, env=dict(os.environ) | {"VIRTUAL_ENV": "/elsewhere"})
+    assert done.returncode == 0, done.stderr
+    assert set((tmp_path / "told").read_text().split()) == {".venv"}
+
+
 @pytest.mark.slow
 def test_all_of_the_pipeline_runs_in_a_path_with_a_space(spaced: Project) -> None:
     done = make(spaced, "JOBS=2")
@@ -87,7 +103,7 @@ def test_an_environment_is_set_up_in_a_path_with_a_space(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     asked = (folder / "asked").read_text(encoding="utf-8").splitlines()
     assert [" ".join(line.split()[:4]) for line in asked] == [
-        "python -m pip install", "uv .venv pip install", "uv .venv pip install"
+        "python .venv -m pip", "uv .venv pip install", "uv .venv pip install"
     ]  # fmt: skip
     assert (folder / ".venv/ready").is_file()
     active = f". .venv/bin/activate; env | grep -E '^({'|'.join(NO_TELEMETRY)})='"
