@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from losslab.data.tensors import VOID
 from losslab.evaluation.boundaries import unknown_within
-from losslab.evaluation.extra.labelled import BY_CORNERS, Labelled
+
+if TYPE_CHECKING:
+    from losslab.evaluation.extra.labelled import Labelled
 
 Planes = NDArray[np.bool_]
 """`[M, H, W]`, a plane for each image and class; `[R, M, H, W]` by several rules."""
@@ -40,8 +43,10 @@ class Known:
         return np.zeros_like(self.void) if inside is None else inside.numpy()
 
     @cached_property
-    def components(self) -> tuple[Labelled, Labelled]:
+    def components(self) -> "tuple[Labelled, Labelled]":
         """Those of the predicted and of the true masks, neighbours by side or corner."""
+        from losslab.evaluation.extra.labelled import BY_CORNERS, Labelled  # SciPy, which other metrics do without
+
         return Labelled(self.predicted, BY_CORNERS), Labelled(self.true, BY_CORNERS)
 
 
