@@ -95,9 +95,13 @@ def test_a_loss_that_costs_next_to_nothing_to_pass_over_waits() -> None:
     """It is not worse for good, and its seeds would not change which loss to pick."""
     case = replace(CASE, own_seed=(0.002, 0.002, 0.04), effects=(0.0, 0.002, -0.15), seeds=8)
     whole = compared(case)
-    result = said(with_seeds(whole, dict.fromkeys("abc", 3)), margin=0.0005)
+    few = with_seeds(whole, dict.fromkeys("abc", 3))
+    result = said(few, margin=0.0005)
     assert result.headline.startswith("It is open between b and a (b is ")
     assert " Safe to leave out: c" in result.headline
+    chosen = SETTINGS.model_copy(update={"baseline": "a"})
+    headline.write(result, leaderboard.compute(few, result, chosen), ["c"], chosen)
+    assert result.headline.endswith(" Not trained long enough: c."), "nothing is safe to say of it"
     assert (result.verdict, set(result.contenders), result.waiting) == ("undecided", set("abc"), ["c"])
     seeds = {"a": 3, "b": 3, "c": 3}
     assert set(verdict.next_to_train(result, seeds, 16)) == {"a", "b"}

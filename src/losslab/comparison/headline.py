@@ -79,7 +79,9 @@ def _what_may_be_better(verdict: Verdict) -> str:
 
 def _second(verdict: Verdict, board: Mapping[str, Standing], unconverged: Sequence[str]) -> list[str]:
     """What is not in question, what is clearly worse, and what failed."""
-    parts = [f"safe to leave out: {names(verdict.waiting, 'and')}"] if verdict.waiting else []
+    # The others may come from behind if they are trained for longer.
+    spared = [loss for loss in verdict.waiting if loss not in unconverged]
+    parts = [f"safe to leave out: {names(spared, 'and')}"] if spared else []
     worse = [loss for loss in verdict.worse if loss not in verdict.contenders]
     if worse and verdict.leader:
         parts.append(f"clearly worse: {names(worse, 'and')}")
